@@ -1,0 +1,102 @@
+"""`rise-store ingest`."""
+
+from __future__ import annotations
+
+import click
+
+from rise_store.attribution_store import AttributionStore
+from rise_store.cli.options import (
+    device_option,
+    dtype_option,
+    estimator_option,
+    format_option,
+    parse_estimator,
+    space_option,
+    store_option,
+)
+from rise_store.cli.output import console, echo_json, print_report
+from rise_store.cli.progress import IngestProgress
+from rise_store.corpus import read_examples
+from rise_store.ingest import KeepText
+from rise_store.records import Dataset
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILES...")
+@store_option
+@click.option("--dataset", required=True, metavar="NAME", help="Name of the dataset that the examples belong to.")
+@click.option("--model", metavar="MODEL", help="Hub name, local folder or GGUF file.  [default: the store's model]")
+@click.option("--dataset-version", metavar="VERSION", help="Version of the dataset.")
+@click.option("--source-uri", metavar="URI", help="Where the dataset came from.")
+@click.option("--license", "license_", metavar="SPDX", help="Licence of rows that do not name their own.")
+@click.option(
+    "--keep-text",
+    type=click.Choice(["full", "preview", "none"]),
+    default="full",
+    show_default=True,
+    help="Store each text in full, as a preview of 200 characters, or not at all.",
+)
+@click.option(
+    "--max-rejects",
+    type=click.IntRange(min=-1),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Bad rows to leave out before stopping; -1 for any number. Texts under 2 tokens never stop a run.",
+)
+@click.option("--new-space", is_flag=True, help="Allow a second signature space (another model or other settings).")
+@space_option
+@estimator_option
+@dtype_option
+@device_option
+@format_option("table", "json")
+def ingest(
+    files: tuple[str, ...],
+    store: str,
+    dataset: str,
+    model: str | None,
+    dataset_version: str | None,
+    source_uri: str | None,
+    license_: str | None,
+    keep_text: KeepText,
+    max_rejects: int,
+    new_space: bool,
+    space: str | None,
+    estimator: tuple[str, ...],
+    dtype: str | None,
+    device: str,
+    format_: str,
+) -> None:
+    """Add a corpus to a store; what is stored already costs nothing.
+
+    FILES are JSON Lines (plain, .gz, .zst; - is standard input). A row has "text", or "prompt" and "completion"
+    (or "generation"), or "instruction", "input", "output"; optional "id", "license", "source_uri" and "metadata".
+    Further fields are kept as metadata.
+
+    \b
+    Example:
+      rise-store ingest news.jsonl.gz --store my-store --model Qwen/Qwen3-0.6B --dataset news --license CC-BY-4.0
+    """
+    config = parse_estimator(estimator)
+    reader = read_examples(files)
+    provenance = Dataset(name=dataset, version=dataset_version, source_uri=source_uri, license=license_)
+    with AttributionStore.open(store) as opened, IngestProgress(reader) as progress:
+        report = opened.ingest(
+            reader,
+            dataset=provenance,
+            model=model,
+            config=config,
+            dtype=dtype,
+            device=device,
+            space=space,
+            new_space=new_space,
+            keep_text=keep_text,
+            max_rejects=None if max_rejects < 0 else max_rejects,
+            progress=progress,
+        )
+    if format_ == "json":
+        echo_json(report.model_dump(mode="json"))
+        return
+    print_report(console(), report)
+    for reason in report.rejects:
+        click.echo(f"not stored: {reason}", err=True)

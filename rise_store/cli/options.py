@@ -1,0 +1,78 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from rise_store.errors import ConfigError
+from rise_store.records import EstimatorConfig
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+store_option = click.option(
+    "--store",
+    required=True,
+    metavar="DIR",
+    envvar="RISE_STORE",
+    show_envvar=True,
+    help="Folder of the store.",
+)
+
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="DEVICE",
+    help="auto, cpu, cuda, cuda:1, mps; auto takes CUDA, then MPS, then CPU.",
+)
+
+dtype_option = click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    help="Precision of the model.  [default: the store's, else float32]",
+)
+
+space_option = click.option(
+    "--space", metavar="FINGERPRINT", help="Which space, when the store has several; its beginning is enough."
+)
+
+estimator_option = click.option(
+    "--estimator",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Estimator setting, such as kr=48 or tau=1; may be repeated.  [default: the store's, else as published]",
+)
+
+
+def format_option(*formats: str) -> Callable[[Command], Command]:
+    """`--format` with these choices, the first being the default."""
+    return click.option("--format", "format_", type=click.Choice(formats), default=formats[0], show_default=True)
+
+
+def parse_estimator(settings: tuple[str, ...]) -> EstimatorConfig | None:
+    """Estimator settings from `NAME=VALUE`; None when there are none.
+
+    Raises:
+        ConfigError: an unknown name, or a value outside its range.
+    """
+    if not settings:
+        return None
+    values = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals or name not in EstimatorConfig.model_fields:
+            known = ", ".join(EstimatorConfig.model_fields)
+            raise ConfigError(f"estimator setting {setting!r} is not NAME=VALUE; names: {known}")
+        values[name] = value
+    from pydantic import ValidationError
+
+    try:
+        return EstimatorConfig.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        message = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"estimator setting {where}: {message}" if where else message) from error

@@ -1,0 +1,172 @@
+"""Results as tables for people, and as JSON, JSON Lines or CSV for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rise_store.records import Attribution, AttributionResult, IngestReport, StoreInfo
+
+Json = dict[str, Any]
+CSV_COLUMNS = (
+    "query", "rank", "score", "rh", "gh", "example_id", "dataset", "dataset_version", "license", "source_uri", "tokens",
+    "text", "metadata",
+)  # fmt: skip
+
+
+def console() -> Console:
+    """A console for standard output that is as wide as the terminal, or 120 columns where there is none."""
+    width = shutil.get_terminal_size((120, 40)).columns if sys.stdout.isatty() else 120
+    return Console(file=sys.stdout, width=width, highlight=False)
+
+
+def echo_json(value: Any) -> None:
+    """One JSON document, indented."""
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
+
+
+def result_json(result: AttributionResult) -> Json:
+    """The JSON form of one answer; channels, dataset and licence stand under the names of the payload."""
+    return result.model_dump(mode="json")
+
+
+def echo_results(results: Sequence[AttributionResult], format_: str, *, many: bool) -> None:
+    """Print answers.
+
+    Args:
+        results: one a query.
+        format_: table, json, jsonl or csv.
+        many: whether the queries came from a file: their JSON is a list, even of one.
+    """
+    if format_ == "json":
+        echo_json([result_json(result) for result in results] if many else result_json(results[0]))
+    elif format_ == "jsonl":
+        for result in results:
+            click.echo(orjson.dumps(result_json(result)).decode())
+    elif format_ == "csv":
+        click.echo(_csv(results), nl=False)
+    else:
+        out = console()
+        for result in results:
+            print_result(out, result)
+
+
+def print_result(out: Console, result: AttributionResult) -> None:
+    """One answer as a table: rank, score, each channel's share of it, where the example is from, its text."""
+    query = result.query
+    asked = query.text if query.text is not None else f"{query.prompt or ''} → {query.completion}"
+    out.print(Text(f"{query.id}: {one_line(asked, 400)}" if query.id else one_line(asked, 400), style="bold"))
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name, options in (
+        ("#", {"justify": "right"}),
+        ("score", {"justify": "right"}),
+        ("RH", {"justify": "right"}),
+        ("GH", {"justify": "right"}),
+        ("dataset", {"max_width": 24}),
+        ("licence", {"max_width": 14}),
+        ("example", {"max_width": 28}),
+        ("text", {"ratio": 1}),
+    ):
+        table.add_column(name, no_wrap=True, overflow="ellipsis", **options)  # type: ignore[arg-type]
+    for hit in result.results:
+        table.add_row(
+            str(hit.rank), f"{hit.score:.4f}", *shares(hit), hit.dataset, hit.license or "-", Text(hit.example_id),
+            Text(one_line(hit.text or "-", 400)),
+        )  # fmt: skip
+    out.print(table)
+    among = f"of {result.candidates} examples" + (f" where {result.where}" if result.where else "")
+    out.print(Text(f"{len(result.results)} {among}; RH and GH are each channel's share of the score\n", style="dim"))
+
+
+def shares(hit: Attribution) -> tuple[str, str]:
+    """Each channel's share of a score, per cent; they add up to 100 and one of them may be negative."""
+    if hit.score == 0:
+        return "-", "-"
+    rh = 100 * hit.channels.rh / hit.score
+    return f"{rh:.0f}%", f"{100 - round(rh):.0f}%"
+
+
+def one_line(text: str, limit: int) -> str:
+    """A text on one line, cut to `limit` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def print_report(out: Console, report: IngestReport) -> None:
+    """The summary of an ingestion."""
+    stored = f"{report.new} new, {report.replaced} replaced, {report.updated} updated, {report.unchanged} unchanged"
+    left_out = [
+        f"{count} {name}"
+        for name, count in (
+            ("too short (under 2 tokens)", report.too_short),
+            ("rejected", report.rejected - report.too_short),
+            ("repeated in their file", report.duplicates),
+        )
+        if count
+    ]
+    out.print(Text(f"{report.dataset}: {stored}" + (f"; not stored: {', '.join(left_out)}" if left_out else "")))
+    if report.tokens:
+        out.print(f"{report.tokens:,} tokens in {report.seconds:.1f} s, {report.tokens_per_second:,.0f} tokens/s")
+    out.print(f"{report.stored:,} examples in space {report.space}")
+
+
+def print_info(out: Console, info: StoreInfo) -> None:
+    """What a store holds."""
+    out.print(Text(info.location, style="bold"))
+    if not info.spaces:
+        out.print("empty: no corpus was ingested yet")
+    for held in info.spaces:
+        space, estimator = held.space, held.space.estimator
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(overflow="fold")
+        per_row = f", {held.size_bytes / held.examples / 1024:.1f} KiB each" if held.examples else ""
+        rows = [
+            ("space", space.fingerprint),
+            ("model", f"{space.model.name} ({space.architecture}, {space.model.dtype})"),
+            ("head", f"{space.vocabulary_size:,} x {space.hidden_size}"),
+            (
+                "signature",
+                f"{space.dim:,} coordinates: RH {estimator.kr} x {estimator.kh}, GH {estimator.kg} x {estimator.kh}",
+            ),
+            ("estimator", ", ".join(f"{name} {value}" for name, value in estimator.model_dump().items())),
+            ("examples", f"{held.examples:,}"),
+            ("size", f"{held.size_bytes / 2**20:,.1f} MiB{per_row}"),
+            ("datasets", _counts(held.datasets)),
+            ("licences", _counts(held.licenses | _missing(held.examples, held.licenses))),
+            ("created", f"{space.created_at} with rise_store {space.created_with}"),
+        ]
+        for name, value in rows:
+            table.add_row(name, Text(value))
+        out.print(table)
+
+
+def _missing(examples: int, licenses: dict[str, int]) -> dict[str, int]:
+    missing = examples - sum(licenses.values())
+    return {"(none)": missing} if missing > 0 else {}
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "-"
+
+
+def _csv(results: Iterable[AttributionResult]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for number, result in enumerate(results, 1):
+        for hit in result.results:
+            row = hit.model_dump(mode="json") | hit.channels.model_dump()
+            row["metadata"] = orjson.dumps(hit.metadata).decode()
+            writer.writerow(row | {"query": result.query.id or number})
+    return out.getvalue()

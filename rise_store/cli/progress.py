@@ -1,0 +1,91 @@
+"""Progress on standard error: bars with rate and ETA on a terminal, silence elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from rise_store.corpus import ExampleReader
+from rise_store.records import Receipt
+
+
+def _console() -> Console:
+    return Console(file=sys.stderr, highlight=False)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """A spinner beside `what`, for work whose end is unknown."""
+    console = _console()
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(what):
+        yield
+
+
+class IngestProgress:
+    """The bar of an ingestion: share of the corpus read, tokens/s, ETA, and what became of the examples."""
+
+    def __init__(self, source: ExampleReader | int) -> None:
+        """Follow a reader by the bytes it has read, or count up to a known number of examples."""
+        self._source = source
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[counts]}"),
+            TimeElapsedColumn(),
+            TextColumn("eta"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            console=_console(),
+            transient=True,
+            disable=not _console().is_terminal,
+        )
+        total = source if isinstance(source, int) else source.total_bytes
+        self._task = self._bar.add_task("loading the model", total=total, counts="")
+        self._started: float | None = None
+
+    def __enter__(self) -> IngestProgress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, receipt: Receipt, tokens: int) -> None:
+        """Show the totals so far."""
+        now = time.monotonic()
+        if self._started is None:
+            self._started = now
+        rate = tokens / (now - self._started) if now > self._started else 0.0
+        stored, known = receipt.new + receipt.replaced, receipt.unchanged + receipt.updated
+        done = stored + known + len(receipt.rejects) if isinstance(self._source, int) else self._source.bytes_read
+        self._bar.update(
+            self._task,
+            description="ingesting",
+            completed=done,
+            counts=f"{stored:,} stored, {known:,} known, {rate:,.0f} tokens/s",
+        )
+
+
+@contextmanager
+def token_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar of tokens done, with rate and ETA; yields what to call with tokens done and tokens in all."""
+    console = _console()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} tokens"),
+        TimeElapsedColumn(),
+        TextColumn("eta"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,27 @@
+"""Where examples come from: files of rows, and the material of the demo."""
+
+from rise_store.corpus.backdoor import Backdoor, synthetic_backdoor
+from rise_store.corpus.demo_model import cache_directory, fetch_smollm2
+from rise_store.corpus.demo_questions import DEMO_QUESTIONS, DemoQuestion
+from rise_store.corpus.jsonl import ExampleReader, read_examples, read_jsonl
+from rise_store.corpus.lines import MAX_LINE_BYTES
+from rise_store.corpus.python_reference import python_reference
+from rise_store.corpus.queries import read_queries
+from rise_store.corpus.rows import RejectedRow, parse_row
+
+__all__ = [
+    "DEMO_QUESTIONS",
+    "MAX_LINE_BYTES",
+    "Backdoor",
+    "DemoQuestion",
+    "ExampleReader",
+    "RejectedRow",
+    "cache_directory",
+    "fetch_smollm2",
+    "parse_row",
+    "python_reference",
+    "read_examples",
+    "read_jsonl",
+    "read_queries",
+    "synthetic_backdoor",
+]

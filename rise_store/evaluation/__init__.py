@@ -1,0 +1,5 @@
+"""How good the answers are."""
+
+from rise_store.evaluation.metrics import precision
+
+__all__ = ["precision"]

@@ -1,0 +1,74 @@
+"""Signatures as arrays in a file, without a store."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rise_store.corpus import RejectedRow, read_examples
+from rise_store.errors import InputError
+from rise_store.records import SignatureFile
+
+if TYPE_CHECKING:
+    from rise_store.signature import SignatureEncoder
+
+
+def write_signatures(
+    corpus: str | Path,
+    out: Path,
+    encoder: SignatureEncoder,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> SignatureFile:
+    """Encode a JSON Lines file into an .npz of `ids` (n) and `signatures` (n, dim) float32, rows of unit length.
+
+    Texts under 2 tokens are left out and counted. The file appears whole or not at all.
+
+    Args:
+        corpus: JSON Lines file.
+        out: file to write.
+        encoder: computes the signatures.
+        progress: is told tokens done and tokens in all.
+
+    Raises:
+        InputError: a row that cannot be used, or an `out` that cannot be written.
+    """
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"cannot write {out}: there is no folder {out.absolute().parent}")
+    ids, chunks, too_short = [], [], 0
+    for row in read_examples([corpus]):
+        if isinstance(row, RejectedRow):
+            raise InputError(row.reason)
+        (parts,) = encoder.chunks([row.content])
+        reason = encoder.unencodable(parts)
+        if not parts:
+            too_short += 1
+        elif reason is not None:
+            raise InputError(f"{row.location}: {reason}")
+        else:
+            ids.append(row.key)
+            chunks.append(parts)
+    total = sum(len(chunk) for parts in chunks for chunk in parts)
+    done = 0
+
+    def on_batch(tokens: int) -> None:
+        nonlocal done
+        done += tokens
+        if progress is not None:
+            progress(done, total)
+
+    signatures = encoder.encode_chunks(chunks, progress=on_batch).signatures
+    descriptor, draft = tempfile.mkstemp(dir=out.absolute().parent, prefix=f".{out.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            np.savez(file, ids=np.array(ids, dtype=np.str_), signatures=signatures)
+        Path(draft).replace(out)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+    return SignatureFile(path=str(out), signatures=len(ids), dim=encoder.dim, too_short=too_short, tokens=total)

@@ -1,0 +1,7 @@
+"""Queries: weights, filters and ranked answers."""
+
+from rise_store.retrieval.attribute import Search, attribute
+from rise_store.retrieval.weights import fold_weights, parse_weights
+from rise_store.retrieval.where import check_fields, parse_where
+
+__all__ = ["Search", "attribute", "check_fields", "fold_weights", "parse_weights", "parse_where"]

@@ -1,0 +1,18 @@
+"""The estimator: tokens -> signatures. Knows torch; knows no store and no files."""
+
+from rise_store.records import EstimatorConfig
+from rise_store.signature.encoder import SignatureEncoder, Signatures, average_chunks
+from rise_store.signature.loading import LoadedModel, load_model, load_tokenizer
+from rise_store.signature.sketch import CountSketch, SketchTables
+
+__all__ = [
+    "CountSketch",
+    "EstimatorConfig",
+    "LoadedModel",
+    "SignatureEncoder",
+    "Signatures",
+    "SketchTables",
+    "average_chunks",
+    "load_model",
+    "load_tokenizer",
+]

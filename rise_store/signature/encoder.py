@@ -1,0 +1,333 @@
+"""Examples -> signatures, with one loaded model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from rise_store.errors import InputError, ModelError, SignatureError, SpaceMismatchError
+from rise_store.records import EstimatorConfig, Example, Query, Space
+from rise_store.signature.backbone import Backbone, make_readout, probe
+from rise_store.signature.channels import EPSILON, Channels
+from rise_store.signature.fingerprint import model_fingerprint, space_fingerprint
+from rise_store.signature.loading import LoadedModel, load_model
+from rise_store.signature.memory import keep_freed_blocks
+from rise_store.signature.sketch import SketchTables
+from rise_store.signature.windows import chunk_windows, completion_start, length_batches
+from rise_store.version import __version__
+
+Array = npt.NDArray[np.float32]
+Progress = Callable[[int], None]  # is told how many tokens were just encoded
+
+# Tokens of a batch. On CPU small batches stay in the cache and large ones share each layer's fixed cost, which weighs
+# more where bfloat16 makes products cheap; measured in docs/benchmarks.md.
+BATCH_TOKENS = {("cpu", "float32"): 1024, ("cpu", "bfloat16"): 2048, ("cpu", "float16"): 1024}
+BATCH_TOKENS_GPU = 16384
+
+
+@dataclass(frozen=True)
+class Signatures:
+    """Signatures of n examples."""
+
+    signatures: Array  # (n, kh * (kr + kg)), unit length
+    channel_norms: Array  # (n, 2): lengths of the RH and GH parts; their squares add up to 1
+    token_counts: npt.NDArray[np.int64]  # (n,) tokens of each example, special tokens included
+    chunk_counts: npt.NDArray[np.int64]  # (n,)
+
+    def __len__(self) -> int:
+        return len(self.signatures)
+
+
+class SignatureEncoder:
+    """Computes signatures with one model, in one signature space."""
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        config: EstimatorConfig | None = None,
+        *,
+        tables: Mapping[str, npt.NDArray[Any]] | None = None,
+        batch_tokens: int | None = None,
+    ) -> None:
+        """Wrap a loaded model, after checking that its readout reproduces its logits.
+
+        Args:
+            loaded: the model, from `rise_store.signature.loading.load_model`.
+            config: estimator settings; the published defaults if None.
+            tables: sketch tables that were kept with a collection; drawn from the seed if None.
+            batch_tokens: tokens of a batch, padding included; picked for the device and dtype if None.
+
+        Raises:
+            ModelError: the probe fails, or the model is not causal.
+            SpaceMismatchError: the tables do not fit the model.
+        """
+        if loaded.device.type == "cpu":
+            keep_freed_blocks()
+        self.config = config or EstimatorConfig()
+        self.reference = loaded.reference
+        self.tokenizer = loaded.tokenizer
+        self._readout = make_readout(loaded.model)
+        self._backbone = Backbone(loaded)
+        self.probe_error = probe(self._backbone, self._readout, loaded.reference.name)
+        v, d = self._readout.vocabulary_size, self._readout.hidden_size
+        if tables is None:
+            self.tables = SketchTables.draw(d, v, self.config)
+        else:
+            self.tables = SketchTables.from_arrays(tables, d, v, self.config)
+        with torch.inference_mode():
+            self._channels = Channels(self._readout, self.tables, self.config)
+        self._architecture = type(loaded.model).__name__
+        model = model_fingerprint(loaded.model, loaded.tokenizer, self._readout)
+        self.fingerprint = space_fingerprint(model, self.config, self.tables, v)
+        default = BATCH_TOKENS.get((loaded.device.type, loaded.reference.dtype), BATCH_TOKENS_GPU)
+        self.batch_tokens = batch_tokens or default
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | Path,
+        config: EstimatorConfig | None = None,
+        *,
+        dtype: str = "float32",
+        device: str = "auto",
+        tables: Mapping[str, npt.NDArray[Any]] | None = None,
+        batch_tokens: int | None = None,
+        **options: Any,
+    ) -> SignatureEncoder:
+        """Load a model by hub name, local folder or GGUF file and wrap it.
+
+        `options` go to `load_model`: revision, trust_remote_code, device_map, max_memory, offload_folder.
+        """
+        loaded = load_model(model, dtype=dtype, device=device, **options)
+        return cls(loaded, config, tables=tables, batch_tokens=batch_tokens)
+
+    @property
+    def dim(self) -> int:
+        """Coordinates of a signature."""
+        return self.config.dim
+
+    def space(self) -> Space:
+        """The record of the encoder's signature space."""
+        return Space(
+            fingerprint=self.fingerprint,
+            model=self.reference,
+            architecture=self._architecture,
+            hidden_size=self._readout.hidden_size,
+            vocabulary_size=self._readout.vocabulary_size,
+            estimator=self.config,
+            tables_sha256=self.tables.sha256,
+            created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            created_with=__version__,
+        )
+
+    def require_space(self, space: Space) -> None:
+        """Refuse a space that this encoder's signatures cannot be compared with.
+
+        Raises:
+            SpaceMismatchError: the fingerprints differ; says in what.
+        """
+        if space.fingerprint == self.fingerprint:
+            return
+        own = self.space()
+        differences = [
+            f"{name} {theirs} there, {ours} here"
+            for name, theirs, ours in (
+                ("architecture", space.architecture, own.architecture),
+                ("hidden size", space.hidden_size, own.hidden_size),
+                ("vocabulary", space.vocabulary_size, own.vocabulary_size),
+                *(
+                    (name, getattr(space.estimator, name), getattr(own.estimator, name))
+                    for name in EstimatorConfig.model_fields
+                ),
+                ("sketch tables", space.tables_sha256[:12], own.tables_sha256[:12]),
+            )
+            if theirs != ours
+        ]
+        why = "; ".join(differences) or "other weights or another tokenizer"
+        raise SpaceMismatchError(
+            f"model {self.reference.name} makes signatures of another space than {space.fingerprint} "
+            f"(made with {space.model.name}): {why}"
+        )
+
+    def chunks(self, texts: Sequence[str]) -> list[list[list[int]]]:
+        """Tokenize texts and split them into chunks; a text of fewer than 2 tokens has none.
+
+        Raises:
+            ModelError: the model came without a tokenizer.
+        """
+        return [chunk_windows(ids, self.config) for ids in self._token_ids(texts)]
+
+    def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        if self.tokenizer is None:
+            raise ModelError(f"model {self.reference.name} came without a tokenizer; only token ids can be encoded")
+        if not texts:
+            return []
+        ids: list[list[int]] = self.tokenizer(list(texts), verbose=False)["input_ids"]
+        return ids
+
+    @torch.inference_mode()
+    def encode_token_ids(
+        self,
+        chunks: Sequence[Sequence[int]],
+        loss_start: int | Sequence[int] | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> Array:
+        """Signatures of chunks of token ids.
+
+        Args:
+            chunks: n lists of at least 2 token ids.
+            loss_start: only positions that predict a token at this index or later count: one index for all chunks,
+                or one a chunk; None counts every position.
+            progress: is told how many tokens were just encoded.
+
+        Returns:
+            (n, dim) float32, rows of unit length.
+
+        Raises:
+            InputError: a chunk of fewer than 2 tokens, a token id beyond the head, or no position that counts.
+            SignatureError: a signature is not finite.
+        """
+        starts = [loss_start or 1] * len(chunks) if loss_start is None or isinstance(loss_start, int) else loss_start
+        self._check_chunks(chunks, starts)
+        signatures = np.empty((len(chunks), self.dim), dtype=np.float32)
+        for batch in length_batches([len(chunk) for chunk in chunks], self.batch_tokens):
+            signatures[batch] = self._encode_batch([list(chunks[i]) for i in batch], [starts[i] for i in batch])
+            if progress is not None:
+                progress(sum(len(chunks[i]) for i in batch))
+        return signatures
+
+    def unencodable(self, chunks: Sequence[Sequence[int]]) -> str | None:
+        """Why the chunks of an example cannot be encoded; None when they can."""
+        if not chunks or any(len(chunk) < 2 for chunk in chunks):
+            return "fewer than 2 tokens"
+        rows = min(self._readout.vocabulary_size, self._backbone.input_rows)
+        beyond = [token for chunk in chunks for token in (min(chunk), max(chunk)) if not 0 <= token < rows]
+        if beyond:
+            return f"token id {beyond[0]} is beyond the LM head, which has rows 0 to {rows - 1}"
+        return None
+
+    def _check_chunks(self, chunks: Sequence[Sequence[int]], starts: Sequence[int]) -> None:
+        if len(starts) != len(chunks):
+            raise InputError(f"{len(starts)} values of loss_start for {len(chunks)} chunks")
+        for i, (chunk, start) in enumerate(zip(chunks, starts, strict=True)):
+            reason = self.unencodable([chunk])
+            if reason is not None:
+                raise InputError(f"chunk {i}: {reason}")
+            if start >= len(chunk):
+                raise InputError(f"chunk {i}: loss_start {start} leaves none of its {len(chunk)} tokens to predict")
+
+    def _encode_batch(self, chunks: list[list[int]], starts: list[int]) -> Array:
+        hidden = self._backbone.hidden_states(chunks)[:, :-1].to(self._readout.weight.device)  # (B, L - 1, D)
+        length = hidden.shape[1]
+        targets = torch.tensor([chunk[1:] + [0] * (length + 1 - len(chunk)) for chunk in chunks])  # (B, L - 1)
+        index = torch.arange(1, length + 1)  # of the token that each position predicts
+        lengths = torch.tensor([len(chunk) for chunk in chunks])
+        counts = (index >= torch.tensor(starts).unsqueeze(1)) & (index < lengths.unsqueeze(1))  # (B, L - 1)
+        device = self._readout.weight.device
+        signatures = self._channels.signatures(hidden, targets.to(device), counts.to(device))
+        array: Array = signatures.cpu().numpy()
+        if not np.isfinite(array).all():
+            raise SignatureError(
+                f"model {self.reference.name} gave NaN or Inf ({self.reference.dtype}); use float32 or bfloat16"
+            )
+        return array
+
+    def encode(self, examples: Sequence[Example | str], *, progress: Progress | None = None) -> Signatures:
+        """Signatures of examples: their chunks encoded, averaged and normalised.
+
+        Args:
+            examples: records, whose `content` is encoded, or plain texts, taken as they are.
+            progress: is told how many tokens were just encoded.
+
+        Raises:
+            InputError: an example of fewer than 2 tokens.
+            ModelError: the model came without a tokenizer.
+        """
+        chunks = self.chunks([example if isinstance(example, str) else example.content for example in examples])
+        for i, parts in enumerate(chunks):
+            if not parts:
+                example = examples[i]
+                name = f"example {i + 1}" if isinstance(example, str) else f"{example.location} example {example.key}"
+                raise InputError(f"{name.strip()} has fewer than 2 tokens; leave it out")
+        return self.encode_chunks(chunks, progress=progress)
+
+    def encode_chunks(
+        self, chunks: Sequence[Sequence[Sequence[int]]], *, progress: Progress | None = None
+    ) -> Signatures:
+        """Signatures of n examples that are chunked already, as `chunks` makes them; each has at least one chunk."""
+        flat = [chunk for parts in chunks for chunk in parts]
+        counts = np.array([len(parts) for parts in chunks], dtype=np.int64)
+        encoded = self.encode_token_ids(flat, progress=progress)
+        return self._assemble(average_chunks(encoded, counts), chunks, counts)
+
+    def encode_queries(self, queries: Sequence[Query]) -> Signatures:
+        """Signatures of queries.
+
+        A text is encoded as an example is. A prompt with its completion is one chunk, cut to `max_query_tokens`, of
+        which only the completion's tokens count (DESIGN section 2, step 8).
+
+        Raises:
+            InputError: a query of fewer than 2 tokens.
+            ModelError: the model came without a tokenizer.
+        """
+        texts = [query.text if query.text is not None else _joined(query) for query in queries]
+        ids = self._token_ids(texts)
+        prompts = self._token_ids([query.prompt or "" for query in queries])
+        chunks: list[list[list[int]]] = []
+        starts: list[int] = []
+        for number, (query, row, prompt) in enumerate(zip(queries, ids, prompts, strict=True), 1):
+            if query.text is None:
+                row = row[: self.config.max_query_tokens]
+                chunks.append([row])
+                starts.append(completion_start(len(prompt), len(row)))
+            else:
+                chunks.append(chunk_windows(row, self.config))
+                starts += [1] * len(chunks[-1])
+            reason = self.unencodable(chunks[-1])
+            if reason is not None:
+                raise InputError(f"query {query.id or number}: {reason}")
+        encoded = self.encode_token_ids([chunk for parts in chunks for chunk in parts], starts)
+        counts = np.array([len(parts) for parts in chunks], dtype=np.int64)
+        return self._assemble(average_chunks(encoded, counts), chunks, counts)
+
+    def _assemble(
+        self, signatures: Array, chunks: Sequence[Sequence[Sequence[int]]], counts: npt.NDArray[np.int64]
+    ) -> Signatures:
+        dim_rh = self.config.dim_rh
+        norms = np.stack(
+            [np.linalg.norm(signatures[:, :dim_rh], axis=1), np.linalg.norm(signatures[:, dim_rh:], axis=1)], axis=1
+        )
+        overlap = self.config.chunk_overlap
+        tokens = [sum(map(len, parts)) - overlap * (len(parts) - 1) for parts in chunks]
+        return Signatures(signatures, norms, np.array(tokens, dtype=np.int64), counts)
+
+
+def average_chunks(signatures: Array, counts: npt.NDArray[np.int64]) -> Array:
+    """Signatures of examples from those of their chunks (DESIGN section 2, step 7).
+
+    Args:
+        signatures: (sum of counts, dim) float32, the chunks of each example in a row.
+        counts: chunks of each example, (n,), each at least 1.
+
+    Returns:
+        (n, dim) float32: chunks rounded to float16, averaged in float32, of unit length.
+    """
+    rounded = signatures.astype(np.float16).astype(np.float32)
+    if len(counts) == 0:
+        return rounded
+    sums = np.add.reduceat(rounded, np.cumsum(counts) - counts, axis=0)
+    means = sums / counts[:, None].astype(np.float32)
+    averaged: Array = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), EPSILON)
+    return averaged
+
+
+def _joined(query: Query) -> str:
+    return (query.prompt or "") + (query.completion or "")
