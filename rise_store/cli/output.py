@@ -66,23 +66,22 @@ def print_result(out: Console, result: AttributionResult) -> None:
     query = result.query
     asked = query.text if query.text is not None else f"{query.prompt or ''} → {query.completion}"
     out.print(Text(f"{query.id}: {one_line(asked, 400)}" if query.id else one_line(asked, 400), style="bold"))
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name, options in (
-        ("#", {"justify": "right"}),
-        ("score", {"justify": "right"}),
-        ("RH", {"justify": "right"}),
-        ("GH", {"justify": "right"}),
-        ("dataset", {"max_width": 24}),
-        ("licence", {"max_width": 14}),
-        ("example", {"max_width": 28}),
-        ("text", {"ratio": 1}),
-    ):
-        table.add_column(name, no_wrap=True, overflow="ellipsis", **options)  # type: ignore[arg-type]
+    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+    for name in ("#", "score", "RH", "GH"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=max(2, len(name)))
+    for name, width in (("dataset", 18), ("licence", 14), ("example", 24)):
+        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=width, min_width=8)
+    table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1, min_width=16)
     for hit in result.results:
         table.add_row(
-            str(hit.rank), f"{hit.score:.4f}", *shares(hit), hit.dataset, hit.license or "-", Text(hit.example_id),
+            str(hit.rank),
+            f"{hit.score:.4f}",
+            *shares(hit),
+            Text(hit.dataset),
+            Text(hit.license or "-"),
+            Text(hit.example_id),
             Text(one_line(hit.text or "-", 400)),
-        )  # fmt: skip
+        )
     out.print(table)
     among = f"of {result.candidates} examples" + (f" where {result.where}" if result.where else "")
     out.print(Text(f"{len(result.results)} {among}; RH and GH are each channel's share of the score\n", style="dim"))
