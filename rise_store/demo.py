@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from rise_store.attribution_store import AttributionStore
 from rise_store.corpus import DEMO_QUESTIONS, fetch_smollm2, python_reference, synthetic_backdoor
 from rise_store.evaluation import precision
 from rise_store.ingest import Progress
-from rise_store.records import AttributionResult, Dataset, DemoAnswer, DemoReport, Example, Query
+from rise_store.records import Attribution, AttributionResult, Dataset, DemoAnswer, DemoReport, Example, Query
 
 K = 5  # examples that are judged for each question
 REFERENCE = Dataset(name="python-reference", license="PSF-2.0", source_uri="python:pydoc_data.topics", version=None)
@@ -98,13 +99,15 @@ def _ask_reference(
         DemoAnswer(
             result=result,
             topics=question.topics,
-            precision=precision(
-                result.results, lambda hit, topics=question.topics: hit.metadata.get("topic") in topics
-            ),  # type: ignore[misc]
+            precision=precision(result.results, partial(_is_about, question.topics)),
             random=sum(example.metadata["topic"] in question.topics for example in examples) / total,
         )
         for question, result in zip(DEMO_QUESTIONS, results, strict=True)
     )
+
+
+def _is_about(topics: Sequence[str], hit: Attribution) -> bool:
+    return hit.metadata.get("topic") in topics
 
 
 def _ask_backdoor(store: AttributionStore, device: str) -> tuple[list[AttributionResult], list[AttributionResult]]:

@@ -57,13 +57,11 @@ class ExampleReader:
 
     def __iter__(self) -> Iterator[Example | RejectedRow]:
         self.duplicates = 0
-        self._begun = []
-        for source in self._sources:
-            self._begun.append(source)
-            yield from self._rows(source)
-
-    def _rows(self, source: LineSource) -> Iterator[Example | RejectedRow]:
         index = KeyIndex()
+        for file, source in enumerate(self._sources):
+            yield from self._rows(file, source, index)
+
+    def _rows(self, file: int, source: LineSource, index: KeyIndex) -> Iterator[Example | RejectedRow]:
         for number, line in enumerate(source, 1):
             location = f"{source.name}:{number}"
             if line is None:
@@ -82,17 +80,19 @@ class ExampleReader:
             before = index.add(example, file, number) if self._distinct else None
             if before is None:
                 yield example
-            elif before.same:
+                continue
+            there = f"{self._sources[before.file].name}:{before.line}"
+            if before.same:
                 self.duplicates += 1
             elif example.id:
                 raise InputError(
-                    f'{location}: "id" {example.id[:60]!r} stands for another row at {self._sources[before.file].name}:{before.line}; '
+                    f'{location}: "id" {example.id[:60]!r} stands for another row at {there}; '
                     "give each row an id of its own"
                 )
             else:
                 yield RejectedRow(
                     location,
-                    f"{location}: the same text stands at {self._sources[before.file].name}:{before.line} with other metadata; "
+                    f"{location}: the same text stands at {there} with other metadata; "
                     'give the rows an "id" to keep both',
                 )
 

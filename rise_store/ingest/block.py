@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from rise_store.digests import json_sha256
@@ -124,7 +124,7 @@ def _payload(example: Example, run: Run, now: str) -> Payload:
     """The payload of an example; tokens, chunks and norms are not known yet."""
     dataset = run.dataset
     text = {"full": example.content, "preview": example.content[:PREVIEW_CHARACTERS], "none": None}[run.keep_text]
-    given = {
+    given: dict[str, Any] = {
         "dataset_version": dataset.version,
         "source_uri": example.source_uri or dataset.source_uri,
         "license": example.license or dataset.license,

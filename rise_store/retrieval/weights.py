@@ -50,7 +50,7 @@ def fold_weights(
     Returns:
         (n, dim) float32.
     """
-    folded = signatures.copy()
+    folded: npt.NDArray[np.float32] = signatures.copy()
     folded[:, : config.dim_rh] *= np.float32(weights.rh)
     folded[:, config.dim_rh :] *= np.float32(weights.gh)
     return folded

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from rise_store.errors import ModelError
-from rise_store.signature.loading import LoadedModel, weight_of
+from rise_store.signature.loading import LoadedModel
 from rise_store.signature.readout import Readout
 from rise_store.signature.transform import LogitTransform
+from rise_store.signature.weights import weight_of
 
 # Largest difference of logits that is rounding, as a share of the largest logit. Both sides run the same products in
 # the same dtype, so a real mismatch (a missing scale, cap, bias or norm) is far larger.
@@ -24,7 +25,7 @@ class Backbone:
     def __init__(self, loaded: LoadedModel) -> None:
         self._model: Any = loaded.model
         self._device = loaded.device
-        self._inner = _below_head(loaded.model)
+        self._inner: Any = _below_head(loaded.model)
         embeddings = self._model.get_input_embeddings()
         self.input_rows = int(embeddings.weight.shape[0])  # token ids below this can be embedded
         self._filler = _filler_id(self._model.config)

@@ -89,7 +89,8 @@ class Channels:
 
 def _unit(x: Tensor) -> Tensor:
     """Rows of unit length, (..., n): `x / max(|x|, EPSILON)`."""
-    return x / x.norm(dim=-1, keepdim=True).clamp_(min=EPSILON)
+    length: Tensor = x.norm(dim=-1, keepdim=True)
+    return x / length.clamp_(min=EPSILON)
 
 
 def _scatter(x: Tensor, positions: Tensor, b: int, length: int) -> Tensor:

@@ -84,7 +84,7 @@ class SignatureEncoder:
         with torch.inference_mode():
             self._channels = Channels(self._readout, self.tables, self.config)
         self._architecture = type(loaded.model).__name__
-        model = model_fingerprint(loaded.model, loaded.tokenizer, self._readout)
+        model = model_fingerprint(loaded, self._readout)
         self.fingerprint = space_fingerprint(model, self.config, self.tables, v)
         default = BATCH_TOKENS.get((loaded.device.type, loaded.reference.dtype), BATCH_TOKENS_GPU)
         self.batch_tokens = batch_tokens or default

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+
 
 from rise_store.errors import ConfigError, ModelError
 from rise_store.records import ModelReference
+from rise_store.signature.weights import weights_fingerprint
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -24,10 +25,11 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 class LoadedModel:
     """A causal language model in evaluation mode, its tokenizer where it has one, and how to load them again."""
 
-    model: nn.Module
+    model: Any  # a PreTrainedModel
     tokenizer: Any | None
     reference: ModelReference
     device: torch.device  # of the input ids
+    weights: str  # their fingerprint
 
 
 def pick_device(device: str = "auto") -> torch.device:
@@ -89,10 +91,16 @@ def load_model(
         config = AutoConfig.from_pretrained(source, **_without(options, "device_map", "max_memory", "offload_folder"))
         if getattr(config, "is_encoder_decoder", False):
             raise ModelError(f"model {str(name)!r} is an encoder-decoder, not a causal language model")
+        # float16 and bfloat16 round differently, so a float16 model is fingerprinted as its checkpoint stores it.
+        own_precision = dtype == "float16" and device_map is None
         model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=DTYPES[dtype], **options, **_gguf_options(options)
+            source, dtype="auto" if own_precision else DTYPES[dtype], **options, **_gguf_options(options)
         ).eval()
     model.requires_grad_(False)
+    weights = weights_fingerprint(model)
+    if own_precision:
+        for parameter in model.parameters():  # not the buffers: rotary frequencies stay in float32
+            parameter.data = parameter.data.to(torch.float16)
     if device_map is None:
         model = model.to(target)
     reference = ModelReference(
@@ -100,7 +108,7 @@ def load_model(
     )
     tokenizer = load_tokenizer(name, revision=revision, trust_remote_code=trust_remote_code)
     device_of_ids = target if device_map is None else pick_device(_execution_device(model.get_input_embeddings()))
-    return LoadedModel(model, tokenizer, reference, device_of_ids)
+    return LoadedModel(model, tokenizer, reference, device_of_ids, weights)
 
 
 def load_tokenizer(name: str | Path, *, revision: str | None = None, trust_remote_code: bool = False) -> Any | None:
@@ -113,19 +121,6 @@ def load_tokenizer(name: str | Path, *, revision: str | None = None, trust_remot
         return None
     with _quiet(), _as_model_error(f"the tokenizer of {name}"):
         return AutoTokenizer.from_pretrained(source, **options)
-
-
-def weight_of(module: nn.Module, name: str = "weight") -> Tensor | None:
-    """A parameter's values, on the device where the module computes, also when they are offloaded."""
-    parameter = getattr(module, name, None)
-    if parameter is None:
-        return None
-    if parameter.device.type != "meta":
-        return parameter.detach()
-    from accelerate.utils import align_module_device
-
-    with align_module_device(module):
-        return getattr(module, name).detach().clone()
 
 
 def _source(name: str | Path, revision: str | None, trust_remote_code: bool) -> tuple[str, dict[str, Any]]:
@@ -166,7 +161,7 @@ def _stable_name(name: str | Path) -> str:
     return str(path.resolve()) if path.exists() else str(name)
 
 
-def _execution_device(module: nn.Module) -> str:
+def _execution_device(module: Any) -> str:
     hook = getattr(module, "_hf_hook", None)
     device = getattr(hook, "execution_device", None)
     if device is None:

@@ -42,7 +42,7 @@ def block_maxima(logits: Tensor) -> Tensor:
     """
     v = logits.shape[1]
     nb = v // BLOCK
-    maxima = logits[:, : nb * BLOCK].unflatten(1, (BLOCK, nb)).amax(dim=1)
+    maxima: Tensor = logits[:, : nb * BLOCK].view(-1, BLOCK, nb).amax(dim=1)
     if v % BLOCK:
         maxima = torch.cat([maxima, logits[:, nb * BLOCK :].amax(dim=1, keepdim=True)], dim=1)
     return maxima

@@ -20,6 +20,7 @@ def test_the_public_names_are_these() -> None:
         "python_reference",
         "read_examples",
         "read_jsonl",
+        "read_queries",
         "synthetic_backdoor",
     ]
     assert all(hasattr(rise_store.corpus, name) for name in rise_store.corpus.__all__)

@@ -1,0 +1,51 @@
+"""JSON Schemas of the records that leave the program."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from rise_store.records import (
+    Attribution,
+    AttributionResult,
+    Dataset,
+    DemoReport,
+    EstimatorConfig,
+    Example,
+    IngestReport,
+    Query,
+    Receipt,
+    Record,
+    SignatureFile,
+    Space,
+    StoreInfo,
+)
+
+PUBLISHED: tuple[type[Record], ...] = (
+    Attribution,
+    AttributionResult,
+    Dataset,
+    DemoReport,
+    EstimatorConfig,
+    Example,
+    IngestReport,
+    Query,
+    Receipt,
+    SignatureFile,
+    Space,
+    StoreInfo,
+)
+
+
+def json_schemas() -> dict[str, dict[str, Any]]:
+    """JSON Schemas (2020-12) of all published records, by name: `attribution-result`, `dataset` ..."""
+    schemas = {}
+    for record in PUBLISHED:
+        name = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", record.__name__).lower()
+        schema = record.model_json_schema(mode="serialization")
+        schemas[name] = {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$id": f"urn:rise-store:schema:{name}:1",
+            **schema,
+        }
+    return schemas

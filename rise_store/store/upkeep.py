@@ -1,0 +1,148 @@
+"""What keeps a shard healthy beside reads and writes: free space, flushes, segments, the state file.
+
+All facts about the engine in here were measured with qdrant-edge-py 0.9.0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import qdrant_edge as edge
+
+from rise_store.errors import StoreError
+from rise_store.store.disk import MIB, free_bytes, require_free, size_bytes
+from rise_store.store.engine import VECTOR, Engine, shard_config
+from rise_store.store.layout import SpaceState
+
+# A search uses one thread a segment, so a few per core are wanted; each takes some 40 memory maps of the 65,530 that
+# Linux allows a process.
+SEGMENT_BYTES = 64 * MIB
+_MOST_SEGMENTS = 64
+
+_LOG_FILE_BYTES = 32 * MIB
+
+# At most this many rows are replayed from the log after a crash, about 1.5 ms each.
+_FLUSH_ROWS = 1_000
+
+# A row takes 2 bytes a coordinate in its segment and 5 in the log, which encodes each float32 with a tag.
+_SEGMENT_COORDINATE_BYTES = 2
+_COORDINATE_BYTES = 7
+
+
+class Upkeep:
+    """The open shard in `folder`/points, and when to flush, seal, tidy and refuse; `StoreError` when it is damaged."""
+
+    def __init__(self, folder: Path, dim: int, location: str) -> None:
+        self._folder = folder
+        self._dim = dim
+        self._location = location
+        self._unflushed = 0
+        self._state = SpaceState.read(folder)
+        # What replaying the log, flushing and opening may take; opening on a disk without a free byte is a SIGBUS.
+        self._headroom = 32 * MIB + _FLUSH_ROWS * dim * _SEGMENT_COORDINATE_BYTES
+        cleanly_closed = self._state.points is not None
+        require_free(folder, 16 * MIB if cleanly_closed else self._headroom, "open it", location)
+        self.engine = Engine(folder / "points", location, shard_config(dim, SEGMENT_BYTES))
+        try:
+            self._check_complete()
+        except BaseException:
+            self.engine.close()
+            raise
+
+    def before_write(self, doing: str, *, rows: int, payload_bytes: int, replaces: bool) -> None:
+        """Call before each write of `rows` vectors; `StoreFullError` when it could fill the disk."""
+        needed = 2 * self._headroom + rows * self._dim * _COORDINATE_BYTES + 3 * payload_bytes
+        try:
+            require_free(self._folder, needed, doing, self._location)
+        except StoreError:
+            self._flush()  # so that the store can be opened again with what little space is left
+            raise
+        self._remember(SpaceState(points=None, untidy=self._state.untidy or replaces))
+
+    def after_write(self, rows: int) -> None:
+        """Call after each write of `rows` rows: flushes now and then, and seals the growing segment when it is full."""
+        self._unflushed += rows
+        if self._unflushed < _FLUSH_ROWS:
+            return
+        self._flush()
+        if free_bytes(self._folder) < 2 * self._headroom + 3 * SEGMENT_BYTES:
+            return  # searches stay slower, but rows can still be stored
+        with self.engine.using("merge segments") as shard:
+            if shard.optimize():
+                shard.flush()  # this removes the files of the old segments
+
+    def tidy(self) -> None:
+        """See `Collection.tidy`. `StoreFullError` when the disk has no room for the rewritten segments."""
+        with self.engine.using("tidy") as shard:
+            purge = self._state.untidy
+            live_bytes = shard.count(edge.CountRequest(exact=True)) * self._dim * _SEGMENT_COORDINATE_BYTES
+            segment_bytes = max(SEGMENT_BYTES, live_bytes // _MOST_SEGMENTS)
+            needed = 2 * self._headroom + 3 * segment_bytes
+            if purge:  # any segment may be rewritten, and the old ones go only when all new ones are there
+                needed += size_bytes(self._folder) + 3 * _LOG_FILE_BYTES
+            require_free(self._folder, needed, "tidy it", self._location)
+            self._remember(SpaceState(points=None, untidy=purge))
+            self._optimize(shard_config(self._dim, segment_bytes, purge=purge), drain=purge)
+            if purge:
+                self._remember(SpaceState(points=None, untidy=False))
+                self.engine.reload(shard_config(self._dim, segment_bytes))
+            self._unflushed = 0
+
+    def close(self) -> None:
+        """Flush, note the number of points, and close; closing twice, or in a forked child, does nothing."""
+        if self.engine.closed:
+            return
+        try:
+            with self.engine.using("close") as shard:
+                shard.flush()
+                self._remember(replace(self._state, points=shard.count(edge.CountRequest(exact=True))))
+        finally:
+            self.engine.close()
+
+    def _optimize(self, config: edge.EdgeConfig, *, drain: bool) -> None:
+        self.engine.reload(config)
+        with self.engine.using("tidy") as shard:
+            shard.optimize()
+            shard.flush()
+            if drain:
+                drain_log(shard)
+
+    def _flush(self) -> None:
+        with self.engine.using("flush") as shard:
+            shard.flush()
+        self._unflushed = 0
+
+    def _remember(self, state: SpaceState) -> None:
+        if state != self._state:
+            state.write(self._folder)
+            self._state = state
+
+    def _check_complete(self) -> None:
+        # The engine has no checksums. Of a segment whose files are missing it may drop the rows, or count rows that
+        # no search finds, without a word.
+        with self.engine.using("count rows") as shard:
+            points = shard.count(edge.CountRequest(exact=True))
+            signatures = shard.count(
+                edge.CountRequest(exact=True, filter=edge.Filter(must=[edge.HasVectorCondition(VECTOR)]))
+            )
+        expected = points if self._state.points is None else self._state.points
+        if not points == signatures == expected:
+            raise StoreError(
+                f"the space in {self._folder} is damaged: of {max(expected, points):,} examples, {points:,} have a "
+                f"payload and {signatures:,} a signature. Restore it from a copy, or ingest into a new store"
+            )
+
+
+def drain_log(shard: edge.EdgeShard) -> None:
+    """Push everything out of the write-ahead log, which keeps operations long after they were flushed.
+
+    Deleted texts and vectors are in there. Removing its files would break the shard (see `check_shard_files`), so
+    the log is filled with operations that change nothing. A flush drops all of its files but the open one and the
+    last closed one, and no two of these operations fit into one file.
+    """
+    filler = "-" * (_LOG_FILE_BYTES // 2 + MIB)
+    nothing = edge.Filter(must=[edge.FieldCondition(key="example_id", match=edge.MatchValue(filler))])
+    for _ in range(3):
+        shard.update(edge.UpdateOperation.delete_points_by_filter(nothing))
+    shard.flush()

@@ -1,0 +1,49 @@
+"""The public surface of `rise_store.store`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rise_store.store as store
+from rise_store.store import Backend, Collection
+from rise_store.store.embedded import EmbeddedBackend
+from rise_store.store.embedded_collection import EmbeddedCollection
+
+
+def test_exported_names() -> None:
+    assert store.__all__ == [
+        "KEYWORD_FIELDS",
+        "OWN_FIELDS",
+        "And",
+        "Backend",
+        "Collection",
+        "Equals",
+        "Filter",
+        "Hit",
+        "Or",
+        "Payload",
+        "Point",
+        "Scalar",
+        "StoredPoint",
+        "Tables",
+        "Vector",
+        "build_payload",
+        "open_store",
+        "point_id",
+        "resolve_field",
+        "tables_sha256",
+    ]
+    assert all(hasattr(store, name) for name in store.__all__)
+
+
+def test_the_embedded_engine_keeps_the_contract() -> None:
+    def public(kind: type) -> set[str]:
+        return {name for name in vars(kind) if not name.startswith("_")} | set(getattr(kind, "__annotations__", {}))
+
+    assert public(Collection) - {"space"} <= public(EmbeddedCollection)
+    assert public(Backend) - {"location"} <= public(EmbeddedBackend)
+
+
+def test_modules_can_be_read_in_one_sitting() -> None:
+    for path in Path(store.__file__).parent.glob("*.py"):
+        assert len(path.read_text().splitlines()) < 250, path.name
