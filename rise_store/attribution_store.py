@@ -8,9 +8,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
+from typing_extensions import Unpack
 
 from rise_store.corpus import ExampleReader, RejectedRow, parse_row, read_examples
-from rise_store.encoders import Encoders, choose_space
+from rise_store.encoders import Encoders, LoadOptions, choose_space
 from rise_store.errors import InputError
 from rise_store.ingest import KeepText, Progress, Run, ingest_examples
 from rise_store.records import (
@@ -73,13 +74,12 @@ class AttributionStore:
         dataset: str | Dataset,
         model: str | Path | SignatureEncoder | None = None,
         config: EstimatorConfig | None = None,
-        dtype: str | None = None,
-        device: str = "auto",
         space: str | None = None,
         new_space: bool = False,
         keep_text: KeepText = "full",
         max_rejects: int | None = 0,
         progress: Progress | None = None,
+        **loading: Unpack[LoadOptions],
     ) -> IngestReport:
         """Store the signatures of a corpus; what is stored already costs nothing.
 
@@ -88,13 +88,12 @@ class AttributionStore:
             dataset: its name, or a record with its provenance.
             model: hub name, local folder, GGUF file, or an encoder; by default the model of the store's space.
             config: estimator settings; by default those of the store's space, else the published ones.
-            dtype: float32, bfloat16 or float16; by default that of the store's space, else float32.
-            device: auto, cpu, cuda, mps.
             space: fingerprint of the space (its beginning is enough), when the store has several.
             new_space: allow a second signature space in a store that has one already.
             keep_text: store each text in full, as a preview of 200 characters, or not at all.
             max_rejects: rejected rows beyond which the run stops; None for no limit.
             progress: is told of every batch and block.
+            loading: dtype, device, revision, trust_remote_code, device_map ...: see `LoadOptions`.
 
         Raises:
             InputError: a row that cannot be used, with its file and line.
@@ -102,7 +101,7 @@ class AttributionStore:
             ModelError, StoreError: the model or the store cannot be used.
         """
         source = _source(corpus)
-        encoder, collection = self._encoders.for_ingest(model, config, dtype, device, space=space, new_space=new_space)
+        encoder, collection = self._encoders.for_ingest(model, config, loading, space=space, new_space=new_space)
         run = Run(Dataset(name=dataset) if isinstance(dataset, str) else dataset, keep_text)
         report = ingest_examples(source, run, encoder, collection, max_rejects=max_rejects, progress=progress)
         if report.new or report.replaced:
@@ -120,16 +119,14 @@ class AttributionStore:
         where: str | Sequence[str] = (),
         model: str | Path | SignatureEncoder | None = None,
         space: str | None = None,
-        device: str = "auto",
+        **loading: Unpack[LoadOptions],
     ) -> AttributionResult:
         """Which stored examples most influenced a model output: a completion after its prompt, or a text.
 
         See `attribute_all` for the other arguments and the errors.
         """
         query = make_query(text=text, prompt=prompt, completion=completion)
-        results = self.attribute_all(
-            [query], k=k, weights=weights, where=where, model=model, space=space, device=device
-        )
+        results = self.attribute_all([query], k=k, weights=weights, where=where, model=model, space=space, **loading)
         return results[0]
 
     def attribute_all(
@@ -141,7 +138,7 @@ class AttributionStore:
         where: str | Sequence[str] = (),
         model: str | Path | SignatureEncoder | None = None,
         space: str | None = None,
-        device: str = "auto",
+        **loading: Unpack[LoadOptions],
     ) -> list[AttributionResult]:
         """Answer many queries in one pass.
 
@@ -152,7 +149,7 @@ class AttributionStore:
             where: `KEY=VALUE` conditions, all of which must hold.
             model: where to load the model from, when it is not where the space says; or an encoder.
             space: fingerprint of the space (its beginning is enough), when the store has several.
-            device: auto, cpu, cuda, mps.
+            loading: dtype, device, revision, trust_remote_code, device_map ...: see `LoadOptions`.
 
         Raises:
             InputError: a query of fewer than 2 tokens.
@@ -168,7 +165,7 @@ class AttributionStore:
             parse_weights(weights) if isinstance(weights, str) else weights,
             [where] if isinstance(where, str) else where,
         )
-        encoder = self._encoders.of_space(chosen, model, device)
+        encoder = self._encoders.of_space(chosen, model, loading)
         return attribute(search, queries, encoder.encode_queries(queries).signatures)
 
     def info(self) -> StoreInfo:

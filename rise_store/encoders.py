@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import TypedDict
 
 from rise_store.errors import ConfigError, SpaceMismatchError, StoreError
 from rise_store.records import EstimatorConfig, Space
@@ -35,6 +37,18 @@ def choose_space(backend: Backend, wanted: str | None = None) -> Space:
     raise StoreError(f"the store has several spaces, choose one with --space: {known}")
 
 
+class LoadOptions(TypedDict, total=False):
+    """How a model is loaded; every key may be left out."""
+
+    dtype: str | None  # float32, bfloat16 or float16; by default the space's, else float32
+    device: str  # auto, cpu, cuda, cuda:1, mps
+    revision: str | None  # of the hub; by default the space's
+    trust_remote_code: bool  # whether code from the model's repository may run; never remembered
+    device_map: str | dict[str, Any] | None  # spread the model over devices, memory and disk
+    max_memory: dict[Any, Any] | None  # device -> bytes, for device_map="auto"
+    offload_folder: str | Path | None  # where weights that go to disk are kept
+
+
 class Encoders:
     """Loads encoders for the spaces of a store and keeps them for later calls."""
 
@@ -43,15 +57,14 @@ class Encoders:
         self._loaded: dict[tuple[str, str, str], SignatureEncoder] = {}
 
     def of_space(
-        self, space: Space, model: str | Path | SignatureEncoder | None, device: str, dtype: str | None = None
+        self, space: Space, model: str | Path | SignatureEncoder | None, loading: LoadOptions
     ) -> SignatureEncoder:
         """An encoder of this very space, with the space's settings and sketch tables.
 
         Args:
             space: a space of the store.
             model: where to load the model from, when it is not where the space says; or an encoder.
-            device: auto, cpu, cuda, mps.
-            dtype: when it is not the space's.
+            loading: how to load it.
 
         Raises:
             SpaceMismatchError: the model is another one.
@@ -63,16 +76,13 @@ class Encoders:
             model.require_space(space)
             return model
         reference = space.model
-        key = (space.fingerprint, str(model or reference.name), dtype or reference.dtype)
+        key = (space.fingerprint, str(model or reference.name), repr(sorted(loading.items())))
         if key not in self._loaded:
+            options: dict[str, Any] = {**loading, "dtype": loading.get("dtype") or reference.dtype}
+            if model is None and loading.get("revision") is None:
+                options["revision"] = reference.revision
             encoder = SignatureEncoder.from_pretrained(
-                model or reference.name,
-                space.estimator,
-                dtype=dtype or reference.dtype,
-                device=device,
-                tables=self._backend.tables(space.fingerprint),
-                revision=None if model else reference.revision,
-                trust_remote_code=reference.trust_remote_code and not model,
+                model or reference.name, space.estimator, tables=self._backend.tables(space.fingerprint), **options
             )
             encoder.require_space(space)
             self._loaded[key] = encoder
@@ -82,8 +92,7 @@ class Encoders:
         self,
         model: str | Path | SignatureEncoder | None,
         config: EstimatorConfig | None,
-        dtype: str | None,
-        device: str,
+        loading: LoadOptions,
         *,
         space: str | None = None,
         new_space: bool = False,
@@ -104,15 +113,15 @@ class Encoders:
                     f"the store's space has other settings: {_differences(chosen.estimator, config)}; leave them out "
                     "to use the store's, use another store, or add a second space with --new-space"
                 )
-            encoder = self.of_space(chosen, model, device, dtype)
+            encoder = self.of_space(chosen, model, loading)
             return encoder, self._backend.open_collection(chosen.fingerprint)
         if model is None:
             raise ConfigError("name a model with --model: a hub name, a local folder, or a GGUF file")
         if not isinstance(model, SignatureEncoder):
-            model = SignatureEncoder.from_pretrained(model, config, dtype=dtype or "float32", device=device)
-        known = [known for known in spaces if known.fingerprint == model.fingerprint]
-        if known:
-            return model, self._backend.open_collection(known[0].fingerprint)
+            options: dict[str, Any] = {**loading, "dtype": loading.get("dtype") or "float32"}
+            model = SignatureEncoder.from_pretrained(model, config, **options)
+        if any(known.fingerprint == model.fingerprint for known in spaces):
+            return model, self._backend.open_collection(model.fingerprint)
         return model, self._backend.create_space(model.space(), model.tables.arrays())
 
 

@@ -116,7 +116,9 @@ class ModelReference(Record):
     name: str = Field(description="hub name, local folder, or GGUF file")
     revision: str | None = Field(None, description="hub revision")
     dtype: str = Field("float32", description="float32, bfloat16 or float16")
-    trust_remote_code: bool = Field(False, description="whether code from the model's repository may run")
+    trust_remote_code: bool = Field(
+        False, description="whether code from the model's repository ran; it runs only when asked for anew"
+    )
 
 
 class Space(Record):

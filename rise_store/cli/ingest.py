@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import click
+from typing_extensions import Unpack
 
 from rise_store.attribution_store import AttributionStore
 from rise_store.cli.options import (
-    device_option,
-    dtype_option,
     estimator_option,
     format_option,
+    model_options,
     parse_estimator,
     space_option,
     store_option,
@@ -17,6 +17,7 @@ from rise_store.cli.options import (
 from rise_store.cli.output import console, echo_json, print_report
 from rise_store.cli.progress import IngestProgress
 from rise_store.corpus import read_examples
+from rise_store.encoders import LoadOptions
 from rise_store.ingest import KeepText
 from rise_store.records import Dataset
 
@@ -47,8 +48,7 @@ from rise_store.records import Dataset
 @click.option("--new-space", is_flag=True, help="Allow a second signature space (another model or other settings).")
 @space_option
 @estimator_option
-@dtype_option
-@device_option
+@model_options
 @format_option("table", "json")
 def ingest(
     files: tuple[str, ...],
@@ -63,9 +63,8 @@ def ingest(
     new_space: bool,
     space: str | None,
     estimator: tuple[str, ...],
-    dtype: str | None,
-    device: str,
     format_: str,
+    **loading: Unpack[LoadOptions],
 ) -> None:
     """Add a corpus to a store; what is stored already costs nothing.
 
@@ -86,13 +85,12 @@ def ingest(
             dataset=provenance,
             model=model,
             config=config,
-            dtype=dtype,
-            device=device,
             space=space,
             new_space=new_space,
             keep_text=keep_text,
             max_rejects=None if max_rejects < 0 else max_rejects,
             progress=progress,
+            **loading,
         )
     if format_ == "json":
         echo_json(report.model_dump(mode="json"))

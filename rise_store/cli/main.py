@@ -15,7 +15,7 @@ from rise_store.cli.signatures import signatures
 from rise_store.errors import RiseStoreError
 from rise_store.version import __version__
 
-EXIT_CODES = "Exit codes: 0 done; 1 a fault of the program; 2 bad input, stopped by Ctrl-C, or a store or model that cannot be used."
+EXIT_CODES = "Exit codes: 0 done; 1 a fault of the program; 2 bad input, Ctrl-C, or a store or model that is no use."
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}, epilog=EXIT_CODES)

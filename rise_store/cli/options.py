@@ -21,19 +21,34 @@ store_option = click.option(
     help="Folder of the store.",
 )
 
-device_option = click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    metavar="DEVICE",
-    help="auto, cpu, cuda, cuda:1, mps; auto takes CUDA, then MPS, then CPU.",
-)
 
-dtype_option = click.option(
-    "--dtype",
-    type=click.Choice(["float32", "bfloat16", "float16"]),
-    help="Precision of the model.  [default: the store's, else float32]",
-)
+def model_options(command: Command) -> Command:
+    """How to load a model: `--dtype`, `--device` and what goes with them, as the keys of `LoadOptions`."""
+    for option in (
+        click.option("--offload-folder", metavar="DIR", help="Where weights that --device-map sends to disk are kept."),
+        click.option(
+            "--device-map",
+            metavar="MAP",
+            help="Spread a model that is larger than one device: auto, balanced, sequential (extra offload).",
+        ),
+        click.option("--trust-remote-code", is_flag=True, help="Let code from the model's repository run."),
+        click.option("--revision", metavar="REVISION", help="Hub revision.  [default: the store's]"),
+        click.option(
+            "--device",
+            default="auto",
+            show_default=True,
+            metavar="DEVICE",
+            help="auto, cpu, cuda, cuda:1, mps; auto takes CUDA, then MPS, then CPU.",
+        ),
+        click.option(
+            "--dtype",
+            type=click.Choice(["float32", "bfloat16", "float16"]),
+            help="Precision of the model.  [default: the store's, else float32]",
+        ),
+    ):
+        command = option(command)
+    return command
+
 
 space_option = click.option(
     "--space", metavar="FINGERPRINT", help="Which space, when the store has several; its beginning is enough."

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import click
+from typing_extensions import Unpack
 
 from rise_store.attribution_store import AttributionStore, make_query
-from rise_store.cli.options import device_option, format_option, space_option, store_option
+from rise_store.cli.options import format_option, model_options, space_option, store_option
 from rise_store.cli.output import echo_results
 from rise_store.cli.progress import working
 from rise_store.corpus import read_queries
+from rise_store.encoders import LoadOptions
 
 
 @click.command()
@@ -29,7 +31,7 @@ from rise_store.corpus import read_queries
 )
 @click.option("--model", metavar="MODEL", help="Where to load the model from.  [default: as the store says]")
 @space_option
-@device_option
+@model_options
 @format_option("table", "json", "jsonl", "csv")
 def query(
     store: str,
@@ -42,8 +44,8 @@ def query(
     where: tuple[str, ...],
     model: str | None,
     space: str | None,
-    device: str,
     format_: str,
+    **loading: Unpack[LoadOptions],
 ) -> None:
     """Show which stored examples most influenced a model output.
 
@@ -64,7 +66,5 @@ def query(
     else:
         queries = [make_query(prompt=prompt, completion=completion, text=text)]
     with AttributionStore.open(store, create=False) as opened, working("loading the model and searching"):
-        results = opened.attribute_all(
-            queries, k=k, weights=weights, where=where, model=model, space=space, device=device
-        )
+        results = opened.attribute_all(queries, k=k, weights=weights, where=where, model=model, space=space, **loading)
     echo_results(results, format_, many=file_ is not None)

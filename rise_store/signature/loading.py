@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 
-
 from rise_store.errors import ConfigError, ModelError
 from rise_store.records import ModelReference
 from rise_store.signature.weights import weights_fingerprint
