@@ -57,8 +57,10 @@ class ExampleReader:
 
     def __iter__(self) -> Iterator[Example | RejectedRow]:
         self.duplicates = 0
+        self._begun = []
         index = KeyIndex()
         for file, source in enumerate(self._sources):
+            self._begun.append(source)
             yield from self._rows(file, source, index)
 
     def _rows(self, file: int, source: LineSource, index: KeyIndex) -> Iterator[Example | RejectedRow]:
