@@ -81,7 +81,7 @@ def test_rows_that_are_written_come_back(
 def test_progress_goes_from_zero_to_the_size_of_the_files_on_disk(tmp_path: Path, suffix: str) -> None:
     content = incompressible(5000)
     paths = [write(tmp_path / f"{name}{suffix}", PACKERS[suffix](content)) for name in "ab"]
-    reader = read_examples(paths)
+    reader = ExampleReader(paths, distinct=False)
     assert reader.total_bytes == sum(path.stat().st_size for path in paths)
     assert reader.bytes_read == 0
     seen = [reader.bytes_read for _ in reader]
@@ -317,9 +317,22 @@ def test_a_repeated_text_without_id_but_with_other_metadata_is_rejected(tmp_path
     assert f"the same text stands at {path}:1 with other metadata" in rejections(reader)[0]
 
 
-def test_keys_are_compared_within_one_file(tmp_path: Path) -> None:
+def test_keys_are_compared_across_the_files_of_a_run(tmp_path: Path) -> None:
     paths = [write(tmp_path / f"{text}.jsonl", lines({"id": 1, "text": text})) for text in "ab"]
-    assert texts(read_examples(paths)) == ["a", "b"]
+    with pytest.raises(InputError, match=r"b\.jsonl:1: .* stands for another row at .*a\.jsonl:1"):
+        texts(read_examples(paths))
+
+
+def test_rows_that_repeat_across_files_are_counted_once(tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{name}.jsonl", lines({"id": 1, "text": "same"})) for name in "ab"]
+    reader = read_examples(paths)
+    assert texts(reader) == ["same"]
+    assert reader.duplicates == 1
+
+
+def test_keys_may_repeat_where_rows_need_not_be_distinct(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", lines({"id": 1, "text": "a"}, {"id": 1, "text": "b"}))
+    assert texts(ExampleReader([path], distinct=False)) == ["a", "b"]
 
 
 def test_the_memory_of_the_key_check_is_small(tmp_path: Path) -> None:
