@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rise_store.errors import ModelError
+from rise_store.errors import InputError, ModelError
 from rise_store.signature.loading import LoadedModel
 from rise_store.signature.readout import Readout
 from rise_store.signature.transform import LogitTransform
@@ -38,7 +38,12 @@ class Backbone:
         """
         length = max(map(len, chunks))
         ids = torch.tensor([chunk + [self._filler] * (length - len(chunk)) for chunk in chunks], device=self._device)
-        output = self._inner(input_ids=ids, use_cache=False, return_dict=True)
+        try:
+            output = self._inner(input_ids=ids, use_cache=False, return_dict=True)
+        except IndexError as error:
+            raise InputError(
+                f"a chunk of {length} tokens is longer than the model has positions; choose a smaller chunk_size"
+            ) from error
         hidden: Tensor = output.last_hidden_state  # (B, L, D)
         return hidden
 
@@ -85,12 +90,18 @@ def probe(backbone: Backbone, readout: Readout, name: str) -> float:
             f"model {name!r} fails its probe: hidden states of {hidden.shape[-1]} and logits of {own.shape[-1]} do not "
             f"fit an LM head of {readout.vocabulary_size} x {readout.hidden_size}"
         )
+    if not (torch.isfinite(hidden).all() and torch.isfinite(own).all()):
+        raise ModelError(
+            f"model {name!r} gives NaN or Inf: its weights are damaged, or float16 is too narrow for it; "
+            "try float32 or bfloat16"
+        )
     tolerance = PROBE_TOLERANCE[readout.weight.dtype]
-    largest = own.abs().amax().item()
-    error = 0.0
+    largest = own.abs().amax().clamp_(min=1e-6)
+    errors = []
     for rows, raw in readout.blocks(hidden.flatten(0, 1).to(readout.weight.device)):
         z = readout.transform(raw.to(torch.float32))
-        error = max(error, (z - own[rows].to(z.device)).abs().amax().item() / max(largest, 1e-6))
+        errors.append(((z.to(own.device) - own[rows]).abs().amax() / largest).item())
+    error = max(errors)
     if not error <= tolerance:
         raise ModelError(
             f"model {name!r} fails its probe: the readout's logits differ from the model's own by {error:.3g} of the "

@@ -20,7 +20,7 @@ from rise_store.signature.fingerprint import model_fingerprint, space_fingerprin
 from rise_store.signature.loading import LoadedModel, load_model
 from rise_store.signature.memory import keep_freed_blocks
 from rise_store.signature.sketch import SketchTables
-from rise_store.signature.windows import chunk_windows, completion_start, length_batches
+from rise_store.signature.windows import chunk_windows, completion_start, covered_tokens, length_batches
 from rise_store.version import __version__
 
 Array = npt.NDArray[np.float32]
@@ -195,7 +195,8 @@ class SignatureEncoder:
             InputError: a chunk of fewer than 2 tokens, a token id beyond the head, or no position that counts.
             SignatureError: a signature is not finite.
         """
-        starts = [loss_start or 1] * len(chunks) if loss_start is None or isinstance(loss_start, int) else loss_start
+        one = 1 if loss_start is None else loss_start
+        starts = list(one) if isinstance(one, Sequence) else [int(one)] * len(chunks)
         self._check_chunks(chunks, starts)
         signatures = np.empty((len(chunks), self.dim), dtype=np.float32)
         for batch in length_batches([len(chunk) for chunk in chunks], self.batch_tokens):
@@ -305,8 +306,7 @@ class SignatureEncoder:
         norms = np.stack(
             [np.linalg.norm(signatures[:, :dim_rh], axis=1), np.linalg.norm(signatures[:, dim_rh:], axis=1)], axis=1
         )
-        overlap = self.config.chunk_overlap
-        tokens = [sum(map(len, parts)) - overlap * (len(parts) - 1) for parts in chunks]
+        tokens = [covered_tokens(parts, self.config) for parts in chunks]
         return Signatures(signatures, norms, np.array(tokens, dtype=np.int64), counts)
 
 

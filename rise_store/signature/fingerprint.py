@@ -14,6 +14,17 @@ FINGERPRINT_VERSION = 1
 PROBE_TEXT = "Influence is read at the readout: 3.14, naïve café, 日本語, \n\tdef f(x): return x**2 🙂"
 
 
+# Settings that make another model of the same weights. A list rather than the whole configuration, which grows keys
+# with every release of transformers.
+SHAPING = (
+    "attention_multiplier", "attn_logit_softcapping", "embedding_multiplier", "head_dim", "hidden_act",
+    "hidden_activation", "activation_function", "layer_norm_eps", "layer_norm_epsilon", "layer_types", "norm_eps",
+    "num_attention_heads", "num_experts_per_tok", "num_hidden_layers", "num_key_value_heads", "parallel_attn",
+    "partial_rotary_factor", "query_pre_attn_scalar", "residual_multiplier", "rms_norm_eps", "rope_parameters",
+    "rope_scaling", "rope_theta", "rotary_emb_base", "rotary_pct", "sliding_window", "use_parallel_residual",
+)  # fmt: skip
+
+
 def model_fingerprint(loaded: LoadedModel, readout: Readout) -> str:
     """Digest of what makes a model's signatures its own: architecture, dimensions, weights, tokenizer."""
     config: Any = loaded.model.config
@@ -24,7 +35,7 @@ def model_fingerprint(loaded: LoadedModel, readout: Readout) -> str:
             "architecture": type(loaded.model).__name__,
             "hidden_size": readout.hidden_size,
             "vocabulary_size": readout.vocabulary_size,
-            "layers": getattr(text_config, "num_hidden_layers", None),
+            "config": {name: getattr(text_config, name) for name in SHAPING if getattr(text_config, name, None)},
             "logit_scale": readout.transform.scale,
             "logit_cap": readout.transform.cap,
             "weights": loaded.weights,

@@ -92,10 +92,20 @@ def load_model(
             raise ModelError(f"model {str(name)!r} is an encoder-decoder, not a causal language model")
         # float16 and bfloat16 round differently, so a float16 model is fingerprinted as its checkpoint stores it.
         own_precision = dtype == "float16" and device_map is None
-        model = AutoModelForCausalLM.from_pretrained(
-            source, dtype="auto" if own_precision else DTYPES[dtype], **options, **_gguf_options(options)
-        ).eval()
-    model.requires_grad_(False)
+        model, report = AutoModelForCausalLM.from_pretrained(
+            source,
+            dtype="auto" if own_precision else DTYPES[dtype],
+            output_loading_info=True,
+            **options,
+            **_gguf_options(options),
+        )
+    missing = sorted(report["missing_keys"])
+    if missing:  # transformers would go on with random numbers
+        raise ModelError(
+            f"model {str(name)!r} lacks weights of {type(model).__name__}: {', '.join(missing[:3])}"
+            f"{' ...' if len(missing) > 3 else ''}; a whole causal language model is needed"
+        )
+    model.eval().requires_grad_(False)
     weights = weights_fingerprint(model)
     if own_precision:
         for parameter in model.parameters():  # not the buffers: rotary frequencies stay in float32
@@ -116,17 +126,20 @@ def load_tokenizer(name: str | Path, *, revision: str | None = None, trust_remot
 
     source, options = _source(name, revision, trust_remote_code)
     folder = Path(source)
-    if "gguf_file" not in options and folder.is_dir() and not any(folder.glob("*token*")):
+    if "gguf_file" not in options and folder.is_dir() and not _has_tokenizer(folder):
         return None
     with _quiet(), _as_model_error(f"the tokenizer of {name}"):
         return AutoTokenizer.from_pretrained(source, **options)
 
 
+def _has_tokenizer(folder: Path) -> bool:
+    return any(path for pattern in ("*token*", "vocab*", "merges.txt", "*.model") for path in folder.glob(pattern))
+
+
 def _source(name: str | Path, revision: str | None, trust_remote_code: bool) -> tuple[str, dict[str, Any]]:
     """What transformers wants for a name: a folder with the GGUF file's name, or the name itself."""
-    options: dict[str, Any] = {"revision": revision} if revision else {}
-    if trust_remote_code:
-        options["trust_remote_code"] = True
+    # transformers asks on the terminal unless it is told
+    options: dict[str, Any] = {"trust_remote_code": trust_remote_code} | ({"revision": revision} if revision else {})
     path = Path(name).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():
@@ -183,6 +196,11 @@ def _as_model_error(what: str) -> Iterator[None]:
     except ModelError:
         raise
     except Exception as error:  # OSError, ValueError, KeyError, safetensors' own ... : no common base
+        if "trust_remote_code" in str(error):
+            raise ModelError(
+                f"cannot load {what}: it brings code of its own, which runs only with --trust-remote-code "
+                "(trust_remote_code=True); read that code first"
+            ) from error
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = lines[0] if lines else type(error).__name__
         raise ModelError(f"cannot load {what}: {reason[:300]}") from error

@@ -85,11 +85,13 @@ class SketchTables:
         widths = {"hidden": config.kh, "error": config.kg, "residual": config.kr}
         tables = {}
         for name in TABLE_NAMES:
-            bucket, sign = arrays[f"{name}_bucket"], arrays[f"{name}_sign"]
-            if len(bucket) != sizes[name] or bucket.max() >= widths[name]:
+            bucket, sign = arrays.get(f"{name}_bucket"), arrays.get(f"{name}_sign")
+            if bucket is None or sign is None:
+                raise SpaceMismatchError(f"the stored sketch tables lack {name}_bucket or {name}_sign")
+            if not len(bucket) == len(sign) == sizes[name] or not 0 <= bucket.min() <= bucket.max() < widths[name]:
                 raise SpaceMismatchError(
-                    f"the stored {name} sketch maps {len(bucket)} coordinates, the model needs {sizes[name]} -> "
-                    f"{widths[name]}; use the model that the store was made with"
+                    f"the stored {name} sketch maps {len(bucket)} coordinates ({len(sign)} signs), the model needs "
+                    f"{sizes[name]} -> {widths[name]}; use the model that the store was made with"
                 )
             tables[name] = CountSketch(
                 torch.from_numpy(bucket.astype(np.int64)), torch.from_numpy(sign.astype(np.float32)), widths[name]

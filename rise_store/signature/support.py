@@ -100,12 +100,14 @@ def threshold_slots(logits: Tensor, k: int, least: int, tau: float, transform: L
     counts = torch.bincount(row, minlength=rows)  # (T,)
     first = counts.cumsum(0) - counts  # (T,)
     column = torch.arange(len(row)) - first[row]  # (N,)
-    width = int(counts.max())
+    width = max(1, int(counts.max()))
     padded = torch.full((rows, width), -torch.inf)  # (T, C)
     padded[row, column] = values[reaches].to(torch.float32)
     padded_entries = torch.zeros((rows, width), dtype=torch.int64)
     padded_entries[row, column] = entries[reaches]
     sorted_values, where = padded.topk(min(k, width), dim=-1)
+    # NaN reaches no threshold and would vanish here; its rows have to end in a signature that is refused.
+    sorted_values[~torch.isfinite(top[:, 0])] = torch.nan
     return Slots(sorted_values, padded_entries.gather(1, where))
 
 

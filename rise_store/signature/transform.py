@@ -26,12 +26,15 @@ class LogitTransform:
             ModelError: the configuration holds a scale that is not positive.
         """
         scale = 1.0
-        if getattr(config, "logit_scale", None) is not None:  # Cohere
-            scale *= float(config.logit_scale)
-        if getattr(config, "logits_scaling", None) is not None:  # Granite divides
-            scale /= float(config.logits_scaling)
-        if getattr(config, "lm_head_multiplier", None) is not None:  # Falcon-H1
-            scale *= float(config.lm_head_multiplier)
+        try:
+            if getattr(config, "logit_scale", None) is not None:  # Cohere
+                scale *= float(config.logit_scale)
+            if getattr(config, "logits_scaling", None) is not None:  # Granite divides
+                scale /= float(config.logits_scaling)
+            if getattr(config, "lm_head_multiplier", None) is not None:  # Falcon-H1
+                scale *= float(config.lm_head_multiplier)
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"the model scales its logits in a way that rise_store does not know: {error}") from error
         if scale <= 0:
             raise ModelError(f"the model scales its logits by {scale}, which must be positive")
         cap = getattr(config, "final_logit_softcapping", None)  # Gemma 2 and 3

@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rise_store.digests import json_sha256
+from rise_store.digests import canonical_json
 
-PROBED_ROWS = 512  # rows of the unembedding
 PROBED_VALUES = 4096  # values of each parameter
 
 
@@ -31,27 +30,25 @@ def weight_of(module: nn.Module, name: str = "weight") -> Tensor | None:
 def weights_fingerprint(model: Any) -> str:
     """Digest of a model's weights: the same in float32 and bfloat16, and wherever the weights lie.
 
-    Weights are probed by extremes: the largest and smallest of some rows of the unembedding and of the leading values
-    of every parameter, rounded to bfloat16. Rounding keeps order, so a checkpoint loaded in float32 and in bfloat16
-    agrees to the bit. Names are left out: they change between releases of transformers.
+    Every parameter is probed at up to `PROBED_VALUES` evenly spaced places, each value rounded to bfloat16, so a
+    checkpoint loaded in float32 and in bfloat16 agrees to the bit. Parameters count in the order of their modules,
+    without names, which change between releases of transformers.
     """
-    parts = []
+    digest = hashlib.sha256()
     for module in model.modules():
         for name, _ in module.named_parameters(recurse=False):
             values = weight_of(module, name)
             if values is not None and values.is_floating_point():
-                parts.append(_extremes(values.flatten()[:PROBED_VALUES].unsqueeze(0)))
-    head = model.get_output_embeddings()
-    unembedding = weight_of(head) if head is not None else None
-    if unembedding is not None:
-        v = len(unembedding)
-        rows = torch.linspace(0, v - 1, min(v, PROBED_ROWS), dtype=torch.float64).long()
-        parts.append(_extremes(unembedding[rows.to(unembedding.device)]))
-    return json_sha256(sorted(set(parts)))
+                digest.update(canonical_json(list(values.shape)))
+                digest.update(_probe(values))
+    return digest.hexdigest()
 
 
-def _extremes(rows: Tensor) -> str:
-    """Hexadecimal bits of the largest and smallest value of each row, as bfloat16: (n, m) -> 2 n values."""
-    extremes = torch.cat([rows.amax(dim=1), rows.amin(dim=1)]).to(torch.bfloat16)
-    bits: bytes = extremes.cpu().contiguous().view(torch.int16).numpy().tobytes()
-    return hashlib.sha256(bits).hexdigest()
+def _probe(values: Tensor) -> bytes:
+    """Bits of evenly spaced values as bfloat16, the first and the last among them."""
+    flat = values.flatten()
+    count = min(flat.numel(), PROBED_VALUES)
+    places = torch.arange(count) * (flat.numel() - 1) // max(count - 1, 1)  # (count,)
+    probed = flat[places.to(flat.device)].to(torch.bfloat16)
+    bits: bytes = probed.cpu().contiguous().view(torch.int16).numpy().tobytes()
+    return bits

@@ -16,6 +16,12 @@ def chunk_windows(ids: Sequence[int], config: EstimatorConfig) -> list[list[int]
     return [window for window in windows if len(window) >= 2]
 
 
+def covered_tokens(chunks: Sequence[Sequence[int]], config: EstimatorConfig) -> int:
+    """Tokens of the text that these windows cover, each counted once."""
+    stride = config.chunk_size - config.chunk_overlap
+    return (len(chunks) - 1) * stride + len(chunks[-1]) if chunks else 0
+
+
 def completion_start(prompt_tokens: int, tokens: int) -> int:
     """Index of the first token whose prediction counts in a prompt with its completion."""
     return max(1, min(prompt_tokens, tokens - 1))
