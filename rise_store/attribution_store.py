@@ -7,7 +7,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
 from typing_extensions import Unpack
 
 from rise_store.corpus import ExampleReader, RejectedRow, parse_row, read_examples
@@ -24,6 +23,7 @@ from rise_store.records import (
     SpaceInfo,
     StoreInfo,
     Weights,
+    validated,
 )
 from rise_store.retrieval import Search, attribute, parse_weights
 from rise_store.store import Backend, open_store
@@ -101,8 +101,8 @@ class AttributionStore:
             ModelError, StoreError: the model or the store cannot be used.
         """
         source = _source(corpus)
+        run = Run(validated(Dataset, "dataset", {"name": dataset}) if isinstance(dataset, str) else dataset, keep_text)
         encoder, collection = self._encoders.for_ingest(model, config, loading, space=space, new_space=new_space)
-        run = Run(Dataset(name=dataset) if isinstance(dataset, str) else dataset, keep_text)
         report = ingest_examples(source, run, encoder, collection, max_rejects=max_rejects, progress=progress)
         if report.new or report.replaced:
             collection.tidy()
@@ -191,11 +191,7 @@ def make_query(**fields: str | None) -> Query:
     Raises:
         InputError: neither a text nor a prompt with a completion, or both.
     """
-    try:
-        return Query(**{name: value for name, value in fields.items() if value is not None})
-    except ValidationError as error:
-        reason = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-        raise InputError(reason) from error
+    return validated(Query, "query", {name: value for name, value in fields.items() if value is not None}, InputError)
 
 
 def _source(corpus: Corpus) -> Iterable[Example | RejectedRow]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ class Encoders:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._loaded: dict[tuple[str, str, str], SignatureEncoder] = {}
+        self._loaded: dict[str, SignatureEncoder] = {}
 
     def of_space(
         self, space: Space, model: str | Path | SignatureEncoder | None, loading: LoadOptions
@@ -76,11 +76,11 @@ class Encoders:
             model.require_space(space)
             return model
         reference = space.model
-        key = (space.fingerprint, str(model or reference.name), repr(sorted(loading.items())))
+        options: dict[str, Any] = {**loading, "dtype": loading.get("dtype") or reference.dtype}
+        if model is None and loading.get("revision") is None:
+            options["revision"] = reference.revision
+        key = _key(space.fingerprint, model or reference.name, options)
         if key not in self._loaded:
-            options: dict[str, Any] = {**loading, "dtype": loading.get("dtype") or reference.dtype}
-            if model is None and loading.get("revision") is None:
-                options["revision"] = reference.revision
             encoder = SignatureEncoder.from_pretrained(
                 model or reference.name, space.estimator, tables=self._backend.tables(space.fingerprint), **options
             )
@@ -119,10 +119,19 @@ class Encoders:
             raise ConfigError("name a model with --model: a hub name, a local folder, or a GGUF file")
         if not isinstance(model, SignatureEncoder):
             options: dict[str, Any] = {**loading, "dtype": loading.get("dtype") or "float32"}
-            model = SignatureEncoder.from_pretrained(model, config, **options)
+            name, model = model, SignatureEncoder.from_pretrained(model, config, **options)
+            self._loaded[_key(model.fingerprint, name, options)] = model
         if any(known.fingerprint == model.fingerprint for known in spaces):
             return model, self._backend.open_collection(model.fingerprint)
         return model, self._backend.create_space(model.space(), model.tables.arrays())
+
+
+def _key(fingerprint: str, model: str | Path, options: Mapping[str, Any]) -> str:
+    """What tells two loads apart: a model's path as the space states it, and options that are not the default."""
+    path = Path(model).expanduser()
+    name = str(path.resolve()) if path.exists() else str(model)
+    chosen = {key: value for key, value in options.items() if value and (key, value) != ("device", "auto")}
+    return repr([fingerprint, name, sorted(chosen.items())])
 
 
 def _differences(theirs: EstimatorConfig, ours: EstimatorConfig) -> str:

@@ -32,6 +32,8 @@ class SpaceMismatchError(RiseStoreError):
 class SignatureError(RiseStoreError):
     """A signature that may not be stored: wrong dimension, or not finite."""
 
+    chunk: int | None = None  # which of the encoded chunks it is, where that is known
+
 
 class StoreError(RiseStoreError):
     """The store cannot be used: not a store, damaged, or a failure of the engine."""
@@ -50,6 +52,4 @@ class FilterError(RiseStoreError):
 
 
 class Interrupted(RiseStoreError):
-    """Stopped by the user after the batch in flight was stored."""
-
-    exit_code = 130
+    """Stopped by the user; the block in flight was stored first."""

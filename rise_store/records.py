@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from rise_store.errors import ConfigError, RiseStoreError
 
 Metadata = dict[str, Any]
 
@@ -14,6 +17,26 @@ class Record(BaseModel):
     """Base of all records: immutable, and closed to unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+def validated(
+    kind: type[AnyRecord], what: str, fields: Mapping[str, Any], refusal: type[RiseStoreError] = ConfigError
+) -> AnyRecord:
+    """A record from fields that a user gave.
+
+    Raises:
+        ConfigError: or another `refusal`; names `what`, the field and what is wrong with it, on one line.
+    """
+    try:
+        return kind.model_validate(dict(fields))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        message = str(first["msg"]).removeprefix("Value error, ")
+        raise refusal(f"{what} {where}: {message}" if where else message) from error
 
 
 class Example(Record):
@@ -154,13 +177,26 @@ class Receipt(Record):
     replaced: int = Field(0, description="examples whose content had changed: encoded and stored anew")
     updated: int = Field(0, description="examples of unchanged content with other metadata or provenance: not encoded")
     unchanged: int = Field(0, description="examples stored already, to the byte: not encoded")
-    too_short: int = Field(0, description="examples of fewer than 2 tokens: not stored")
     tokens: int = Field(0, description="tokens encoded")
-    rejects: tuple[str, ...] = Field((), description="why examples were not stored, each with its file and line")
+    too_short: tuple[str, ...] = Field((), description="examples of fewer than 2 tokens, not stored: why and where")
+    rejects: tuple[str, ...] = Field((), description="examples that cannot be stored: why and where")
 
-    def __add__(self, other: Receipt) -> Receipt:
-        """The receipt of two blocks together."""
-        return Receipt(**{name: getattr(self, name) + getattr(other, name) for name in Receipt.model_fields})
+
+class IngestTotals(Record):
+    """What became of the examples of a run so far."""
+
+    new: int = 0
+    replaced: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    tokens: int = Field(0, description="tokens encoded")
+    too_short: int = Field(0, description="rows of fewer than 2 tokens")
+    rejected: int = Field(0, description="rows that cannot be used, too short ones not included")
+
+    @property
+    def stored(self) -> int:
+        """Examples of the run that the store holds."""
+        return self.new + self.replaced + self.updated + self.unchanged
 
 
 class IngestReport(Record):
@@ -186,8 +222,14 @@ class IngestReport(Record):
 class Weights(Record):
     """Query-time channel weights; they fold into the query, so nothing is reindexed."""
 
-    rh: float = Field(1.0, allow_inf_nan=False)
-    gh: float = Field(1.0, allow_inf_nan=False)
+    rh: float = Field(1.0, ge=-1e30, le=1e30)
+    gh: float = Field(1.0, ge=-1e30, le=1e30)
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Weights:
+        if self.rh == 0 and self.gh == 0:
+            raise ValueError("both weights are 0, so every score would be 0")
+        return self
 
 
 class Query(Record):

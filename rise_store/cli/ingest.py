@@ -19,7 +19,7 @@ from rise_store.cli.progress import IngestProgress
 from rise_store.corpus import read_examples
 from rise_store.encoders import LoadOptions
 from rise_store.ingest import KeepText
-from rise_store.records import Dataset
+from rise_store.records import Dataset, validated
 
 
 @click.command()
@@ -78,7 +78,11 @@ def ingest(
     """
     config = parse_estimator(estimator)
     reader = read_examples(files)
-    provenance = Dataset(name=dataset, version=dataset_version, source_uri=source_uri, license=license_)
+    provenance = validated(
+        Dataset,
+        "dataset",
+        {"name": dataset, "version": dataset_version, "source_uri": source_uri, "license": license_},
+    )
     with AttributionStore.open(store) as opened, IngestProgress(reader) as progress:
         report = opened.ingest(
             reader,

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import sys
+from typing import Any
 
 import click
 
-from rise_store.cli.completion import completion
+from rise_store.cli.completion import COMPLETE, completion
 from rise_store.cli.demo import demo
 from rise_store.cli.info import info
 from rise_store.cli.ingest import ingest
 from rise_store.cli.query import query
 from rise_store.cli.signatures import signatures
-from rise_store.errors import RiseStoreError
+from rise_store.errors import Interrupted, RiseStoreError
 from rise_store.version import __version__
 
 EXIT_CODES = "Exit codes: 0 done; 1 a fault of the program; 2 bad input, Ctrl-C, or a store or model that is no use."
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}, epilog=EXIT_CODES)
+class Commands(click.Group):
+    """The commands, with our own word for Ctrl-C."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("stopped by Ctrl-C; what was stored is kept: run the same command again") from None
+
+
+@click.group(
+    cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}, epilog=EXIT_CODES
+)
 @click.version_option(__version__, prog_name="rise-store")
 def cli() -> None:
     """Find the training examples that shaped a language model's output.
@@ -36,21 +53,37 @@ for command in (ingest, query, info, signatures, demo, completion):
 
 def main() -> None:
     """Run the command; every error of ours is one line on standard error and the exit code of its class."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal or a code page that lacks a character shows a mark
     try:
         cli(standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _fail("stopped by Ctrl-C; examples of finished blocks are stored: run the same command to go on", 2)
+        _fail("stopped by Ctrl-C", 2)
     except RiseStoreError as error:
         _fail(str(error), error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output has gone, as in `rise-store query ... | head`.
-        sys.stderr.close()
+    except OSError as error:
+        _leave_output(error)
+    except SystemExit:
+        # When the reader of our output has gone, as in `rise-store info | head -1`, click and rich exit with 1.
+        if COMPLETE in os.environ:
+            raise
+        _leave_output(BrokenPipeError())
+
+
+def _leave_output(error: OSError) -> None:
+    """End without another word to a standard output that takes none: a closed pipe is no error, a full disk is."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if isinstance(error, BrokenPipeError):
         sys.exit(0)
+    _fail(f"cannot write the output: {error.strerror or error}", 2)
 
 
 def _fail(message: str, code: int) -> None:

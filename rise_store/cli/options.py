@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from rise_store.errors import ConfigError
-from rise_store.records import EstimatorConfig
+from rise_store.records import EstimatorConfig, validated
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -82,12 +82,4 @@ def parse_estimator(settings: tuple[str, ...]) -> EstimatorConfig | None:
             known = ", ".join(EstimatorConfig.model_fields)
             raise ConfigError(f"estimator setting {setting!r} is not NAME=VALUE; names: {known}")
         values[name] = value
-    from pydantic import ValidationError
-
-    try:
-        return EstimatorConfig.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        message = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"estimator setting {where}: {message}" if where else message) from error
+    return validated(EstimatorConfig, "estimator setting", values)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from rise_store.corpus import ExampleReader
-from rise_store.records import Receipt
+from rise_store.records import IngestTotals
 
 
 def _console() -> Console:
@@ -58,14 +58,15 @@ class IngestProgress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def __call__(self, receipt: Receipt, tokens: int) -> None:
+    def __call__(self, totals: IngestTotals, tokens: int) -> None:
         """Show the totals so far."""
         now = time.monotonic()
         if self._started is None:
             self._started = now
         rate = tokens / (now - self._started) if now > self._started else 0.0
-        stored, known = receipt.new + receipt.replaced, receipt.unchanged + receipt.updated
-        done = stored + known + len(receipt.rejects) if isinstance(self._source, int) else self._source.bytes_read
+        stored, known = totals.new + totals.replaced, totals.unchanged + totals.updated
+        left_out = totals.too_short + totals.rejected
+        done = totals.stored + left_out if isinstance(self._source, int) else self._source.bytes_read
         self._bar.update(
             self._task,
             description="ingesting",

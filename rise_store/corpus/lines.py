@@ -97,7 +97,9 @@ class LineSource:
         return "zstd" if suffix == ".zst" or head.startswith(_ZSTD_MAGIC) else "none"
 
     def _decompressed(self, counter: _Counter) -> _LineStream:
-        stream = io.BufferedReader(counter, _PIECE)
+        # Pieces of a hundredth of the file, so that progress shows for small files too.
+        piece = min(_PIECE, max(512, (self.total_bytes or _PIECE) // 100))
+        stream = io.BufferedReader(counter, piece)
         head = stream.peek(4)[:4]
         compression = self._compression(head)
         if compression != "none" and not head:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,12 +62,13 @@ def write_signatures(
             progress(done, total)
 
     signatures = encoder.encode_chunks(chunks, progress=on_batch).signatures
-    descriptor, draft = tempfile.mkstemp(dir=out.absolute().parent, prefix=f".{out.name}.")
+    draft = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with draft.open("wb") as file:
             np.savez(file, ids=np.array(ids, dtype=np.str_), signatures=signatures)
-        Path(draft).replace(out)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+        draft.replace(out)
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
+    finally:
+        draft.unlink(missing_ok=True)
     return SignatureFile(path=str(out), signatures=len(ids), dim=encoder.dim, too_short=too_short, tokens=total)

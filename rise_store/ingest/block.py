@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from rise_store.digests import json_sha256
-from rise_store.errors import InputError
+from rise_store.errors import InputError, SignatureError
 from rise_store.records import ChannelNorms, Dataset, Example, Receipt
 from rise_store.store import Collection, Payload, Point, build_payload, point_id
 
@@ -77,17 +77,22 @@ def ingest_block(
 
     fit: list[_Row] = []
     chunks: list[list[list[int]]] = []
-    too_short = 0
+    too_short: list[str] = []
     for row, parts in zip(encode, encoder.chunks([row.example.content for row in encode]), strict=True):
         reason = encoder.unencodable(parts)
         if reason is None:
             fit.append(row)
             chunks.append(parts)
         else:
-            too_short += not parts
-            rejects.append(f"{_where(row.example)}: {reason}")
+            (rejects if parts else too_short).append(f"{_where(row.example)}: {reason}")
 
-    encoded = encoder.encode_chunks(chunks, progress=progress)
+    try:
+        encoded = encoder.encode_chunks(chunks, progress=progress)
+    except SignatureError as error:
+        if error.chunk is None:
+            raise
+        owners = [row for row, parts in zip(fit, chunks, strict=True) for _ in parts]
+        raise SignatureError(f"{_where(owners[error.chunk].example)}: {error}") from error
     points = []
     for row, vector, norms, tokens, count in zip(
         fit, encoded.signatures, encoded.channel_norms, encoded.token_counts, encoded.chunk_counts, strict=True
@@ -101,7 +106,7 @@ def ingest_block(
         replaced=sum(row.id in stored for row in fit),
         updated=len(relabel),
         unchanged=len(rows) - len(encode) - len(relabel),
-        too_short=too_short,
+        too_short=tuple(too_short),
         tokens=int(encoded.token_counts.sum()),
         rejects=tuple(rejects),
     )

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rise_store.errors import ConfigError
-from rise_store.records import EstimatorConfig, Weights
+from rise_store.records import EstimatorConfig, Weights, validated
 
 
 def parse_weights(text: str) -> Weights:
@@ -31,10 +31,7 @@ def parse_weights(text: str) -> Weights:
         if not equals or not math.isfinite(number):
             raise ConfigError(f"weight {part!r} has no number; write rh=1,gh=0.5")
         values[name] = number
-    weights = Weights(**values)
-    if weights.rh == 0 and weights.gh == 0:
-        raise ConfigError("both weights are 0, so every score would be 0")
-    return weights
+    return validated(Weights, f"weights {text!r}", values)
 
 
 def fold_weights(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from rise_store.errors import FilterError
@@ -48,13 +49,22 @@ def _any_reading(field: str, value: str) -> Filter:
     readings: list[Filter] = [Equals(field, value)]
     if value in ("true", "false"):
         readings.append(Equals(field, value == "true"))
-    for kind in (int, float):
-        try:
-            readings.append(Equals(field, kind(value)))
-            break
-        except ValueError:
-            continue
+    number = _number(value)
+    if number is not None:
+        readings.append(Equals(field, number))
     return readings[0] if len(readings) == 1 else Or(tuple(readings))
+
+
+def _number(value: str) -> int | float | None:
+    try:
+        return int(value)
+    except ValueError:
+        pass
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _fields(where: Filter) -> Iterator[str]:

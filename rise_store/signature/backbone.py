@@ -91,10 +91,9 @@ def probe(backbone: Backbone, readout: Readout, name: str) -> float:
             f"fit an LM head of {readout.vocabulary_size} x {readout.hidden_size}"
         )
     if not (torch.isfinite(hidden).all() and torch.isfinite(own).all()):
-        raise ModelError(
-            f"model {name!r} gives NaN or Inf: its weights are damaged, or float16 is too narrow for it; "
-            "try float32 or bfloat16"
-        )
+        narrow = readout.weight.dtype == torch.float16
+        advice = "float16 is too narrow for it: use float32 or bfloat16" if narrow else "its weights are damaged"
+        raise ModelError(f"model {name!r} gives NaN or Inf; {advice}")
     tolerance = PROBE_TOLERANCE[readout.weight.dtype]
     largest = own.abs().amax().clamp_(min=1e-6)
     errors = []

@@ -123,7 +123,7 @@ class SignatureEncoder:
             vocabulary_size=self._readout.vocabulary_size,
             estimator=self.config,
             tables_sha256=self.tables.sha256,
-            created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            created_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
             created_with=__version__,
         )
 
@@ -200,7 +200,11 @@ class SignatureEncoder:
         self._check_chunks(chunks, starts)
         signatures = np.empty((len(chunks), self.dim), dtype=np.float32)
         for batch in length_batches([len(chunk) for chunk in chunks], self.batch_tokens):
-            signatures[batch] = self._encode_batch([list(chunks[i]) for i in batch], [starts[i] for i in batch])
+            encoded = self._encode_batch([list(chunks[i]) for i in batch], [starts[i] for i in batch])
+            finite = np.isfinite(encoded).all(axis=1)
+            if not finite.all():
+                raise self._not_finite(batch[int(finite.argmin())])
+            signatures[batch] = encoded
             if progress is not None:
                 progress(sum(len(chunks[i]) for i in batch))
         return signatures
@@ -235,11 +239,14 @@ class SignatureEncoder:
         device = self._readout.weight.device
         signatures = self._channels.signatures(hidden, targets.to(device), counts.to(device))
         array: Array = signatures.cpu().numpy()
-        if not np.isfinite(array).all():
-            raise SignatureError(
-                f"model {self.reference.name} gave NaN or Inf ({self.reference.dtype}); use float32 or bfloat16"
-            )
         return array
+
+    def _not_finite(self, chunk: int) -> SignatureError:
+        narrow = self.reference.dtype == "float16"
+        advice = "float16 is too narrow for it: use float32 or bfloat16" if narrow else "its weights are damaged"
+        error = SignatureError(f"model {self.reference.name} gave NaN or Inf; {advice}")
+        error.chunk = chunk
+        return error
 
     def encode(self, examples: Sequence[Example | str], *, progress: Progress | None = None) -> Signatures:
         """Signatures of examples: their chunks encoded, averaged and normalised.
@@ -272,14 +279,14 @@ class SignatureEncoder:
     def encode_queries(self, queries: Sequence[Query]) -> Signatures:
         """Signatures of queries.
 
-        A text is encoded as an example is. A prompt with its completion is one chunk, cut to `max_query_tokens`, of
-        which only the completion's tokens count (DESIGN section 2, step 8).
+        A text is stripped and encoded as an example is. A prompt with its completion is one chunk, cut to
+        `max_query_tokens`, of which only the completion's tokens count (DESIGN section 2, step 8).
 
         Raises:
             InputError: a query of fewer than 2 tokens.
             ModelError: the model came without a tokenizer.
         """
-        texts = [query.text if query.text is not None else _joined(query) for query in queries]
+        texts = [query.text.strip() if query.text is not None else _joined(query) for query in queries]
         ids = self._token_ids(texts)
         prompts = self._token_ids([query.prompt or "" for query in queries])
         chunks: list[list[list[int]]] = []

@@ -143,13 +143,15 @@ def _source(name: str | Path, revision: str | None, trust_remote_code: bool) -> 
     path = Path(name).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():
-            raise ModelError(f"there is no GGUF file at {path}")
+            raise ModelError(f"there is no GGUF file at {path}; check the path given with --model")
         _need("gguf", "gguf", "GGUF files")
         return str(path.parent), options | {"gguf_file": path.name}
     if path.is_dir():
         if not (path / "config.json").is_file():
             raise ModelError(f"folder {path} holds no model: it has no config.json")
         return str(path), options
+    if path.is_absolute() or str(name).startswith(("~", ".")) or str(name).count("/") > 1 or "\\" in str(name):
+        raise ModelError(f"there is no model folder at {path}; name a hub model, a folder or a GGUF file with --model")
     return str(name), options
 
 

@@ -39,6 +39,7 @@ class EmbeddedBackend:
         self._lock = StoreLock(root)
         try:
             self._folder = StoreFolder(root)
+            self._made_here = not self._folder.exists
             with engine_errors(self.location, "open the folder"):
                 self._folder.prepare(create=create)
         except BaseException:
@@ -97,6 +98,8 @@ class EmbeddedBackend:
                     collection.close()
                 except StoreError as error:
                     errors.append(error)
+            if self._made_here:
+                self._folder.remove_if_empty()  # a model that could not be loaded should leave no trace
             self._lock.release()
         if errors:
             raise errors[0]

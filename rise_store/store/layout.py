@@ -67,6 +67,21 @@ class StoreFolder:
         self.root = root
         self._spaces = root / "spaces"
 
+    @property
+    def exists(self) -> bool:
+        """Whether the folder is a store already."""
+        return (self.root / "store.json").exists()
+
+    def remove_if_empty(self) -> None:
+        """Remove the store's files, and its folder where nothing else is in it, unless it has a space."""
+        if not self._spaces.is_dir() or any(self._spaces.iterdir()):
+            return
+        self._spaces.rmdir()
+        for name in ("store.json", "lock"):
+            (self.root / name).unlink(missing_ok=True)
+        if not any(self.root.iterdir()):
+            self.root.rmdir()
+
     def prepare(self, *, create: bool) -> None:
         """Check that the folder is a store of this format, or make it one; `StoreError` when it cannot be used."""
         check_location(self.root, create=create)
