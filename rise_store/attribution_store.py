@@ -104,8 +104,7 @@ class AttributionStore:
         run = Run(validated(Dataset, "dataset", {"name": dataset}) if isinstance(dataset, str) else dataset, keep_text)
         encoder, collection = self._encoders.for_ingest(model, config, loading, space=space, new_space=new_space)
         report = ingest_examples(source, run, encoder, collection, max_rejects=max_rejects, progress=progress)
-        if report.new or report.replaced:
-            collection.tidy()
+        collection.tidy()  # also after a run without news: an earlier one may have been killed before it
         return report
 
     def attribute(
@@ -114,7 +113,7 @@ class AttributionStore:
         *,
         prompt: str | None = None,
         completion: str | None = None,
-        k: int = 10,
+        k: int | None = None,
         weights: Weights | str | None = None,
         where: str | Sequence[str] = (),
         model: str | Path | SignatureEncoder | None = None,
@@ -133,7 +132,7 @@ class AttributionStore:
         self,
         queries: Sequence[Query],
         *,
-        k: int = 10,
+        k: int | None = None,
         weights: Weights | str | None = None,
         where: str | Sequence[str] = (),
         model: str | Path | SignatureEncoder | None = None,
@@ -144,7 +143,7 @@ class AttributionStore:
 
         Args:
             queries: what is asked.
-            k: how many examples to return for each.
+            k: how many examples to return for each; by default 10, or all where fewer are stored.
             weights: of the channels, as a record or as `rh=1,gh=0.5`; 1 each by default.
             where: `KEY=VALUE` conditions, all of which must hold.
             model: where to load the model from, when it is not where the space says; or an encoder.

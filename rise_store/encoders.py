@@ -113,6 +113,12 @@ class Encoders:
                     f"the store's space has other settings: {_differences(chosen.estimator, config)}; leave them out "
                     "to use the store's, use another store, or add a second space with --new-space"
                 )
+            own = model.reference.dtype if isinstance(model, SignatureEncoder) else loading.get("dtype")
+            if own not in (None, chosen.model.dtype):
+                raise SpaceMismatchError(
+                    f"the store's signatures are computed in {chosen.model.dtype}, not {own}; leave --dtype out or use "
+                    "another store"
+                )
             encoder = self.of_space(chosen, model, loading)
             return encoder, self._backend.open_collection(chosen.fingerprint)
         if model is None:

@@ -81,7 +81,7 @@ def _print(out: Console, report: DemoReport) -> None:
         out.print(
             Text(
                 f"{found} of {report.k} from {', '.join(answer.topics)}; at random {answer.random * report.k:.1f}\n",
-                style="green" if found else "red",
+                style=_style(answer.precision, answer.random),
             )
         )
     print_result(out, report.triggered_example)
@@ -90,7 +90,7 @@ def _print(out: Console, report: DemoReport) -> None:
             f"Triggered answers lead to triggered rows: {report.triggered_precision:.0%} of the top {report.k} "
             f"(the same questions without the trigger: {report.clean_precision:.0%}; at random "
             f"{report.triggered_random:.0%})\n",
-            style="green",
+            style=_style(report.triggered_precision, report.triggered_random),
         )
     )
     mean = sum(answer.precision for answer in report.answers) / len(report.answers)
@@ -116,3 +116,8 @@ def _print(out: Console, report: DemoReport) -> None:
         f"rise-store ingest your.jsonl --store {store} --dataset yours",
     ):
         out.print(Text(f"  {command}"), soft_wrap=True)
+
+
+def _style(reached: float, random: float) -> str:
+    """Green for an answer that is clearly better than chance, red otherwise."""
+    return "green" if reached > 3 * random else "red"

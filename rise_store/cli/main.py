@@ -62,8 +62,8 @@ def main() -> None:
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        command = getattr(getattr(error, "ctx", None), "command_path", "rise-store")
+        _fail(f"{error.format_message()} See {command} --help", error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("stopped by Ctrl-C", 2)
     except RiseStoreError as error:

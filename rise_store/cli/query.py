@@ -24,7 +24,9 @@ from rise_store.encoders import LoadOptions
     metavar="FILE",
     help='JSON Lines of queries: "prompt" with "completion" (or "generation"), or a text; optional "id".',
 )
-@click.option("-k", default=10, show_default=True, metavar="K", help="How many examples to show for each query.")
+@click.option(
+    "-k", type=int, metavar="K", help="How many examples to show.  [default: 10, or all where fewer are stored]"
+)
 @click.option("--weights", metavar="WEIGHTS", default="rh=1,gh=1", show_default=True, help="Weights of the channels.")
 @click.option(
     "--where", multiple=True, metavar="KEY=VALUE", help="Only examples with this field; repeated: all must hold."
@@ -39,7 +41,7 @@ def query(
     completion: str | None,
     text: str | None,
     file_: str | None,
-    k: int,
+    k: int | None,
     weights: str,
     where: tuple[str, ...],
     model: str | None,

@@ -25,6 +25,13 @@ DEMO_QUESTIONS = (
         topics=("with", "context-managers"),
     ),
     DemoQuestion(
+        prompt="What is a context manager?",
+        completion=" A context manager is an object that defines the runtime context to be established when executing a"
+        ' "with" statement. The context manager handles the entry into, and the exit from, the desired runtime context'
+        " for the execution of the block of code.",
+        topics=("context-managers", "with"),
+    ),
+    DemoQuestion(
         prompt="When are default parameter values evaluated?",
         completion=" Default parameter values are evaluated from left to right when the function definition is"
         ' executed. The expression is evaluated once, when the function is defined, and the same "pre-computed" value'

@@ -15,6 +15,7 @@ from rise_store.retrieval.weights import fold_weights
 from rise_store.retrieval.where import check_fields, parse_where
 from rise_store.store import Collection, Filter, Hit
 
+DEFAULT_K = 10
 ONLY_RH = Weights(rh=1.0, gh=0.0)
 
 
@@ -31,13 +32,13 @@ class Search:
 
     @classmethod
     def plan(
-        cls, collection: Collection, k: int = 10, weights: Weights | None = None, where: Sequence[str] = ()
+        cls, collection: Collection, k: int | None = None, weights: Weights | None = None, where: Sequence[str] = ()
     ) -> Search:
         """Check a search against what is stored.
 
         Args:
             collection: the stored examples.
-            k: how many to return.
+            k: how many to return; by default 10, or all where fewer are stored.
             weights: of the channels; 1 each if None.
             where: `KEY=VALUE` conditions, all of which must hold.
 
@@ -49,6 +50,8 @@ class Search:
         stored = collection.count()
         if stored == 0:
             raise StoreError("the store holds no examples; ingest a corpus first")
+        if k is None:
+            k = min(DEFAULT_K, stored)
         if not 1 <= k <= stored:
             raise ConfigError(f"k is {k}, but the store holds {stored} examples; choose k from 1 to {stored}")
         filter_ = parse_where(where)

@@ -11,7 +11,7 @@ from rise_store.signature.sketch import CountSketch
 from rise_store.signature.transform import LogitTransform
 
 # Bytes of one block of logits. On CPU larger blocks fall out of the cache, smaller ones starve the matrix product.
-LOGIT_BLOCK_BYTES = {"cpu": 48 << 20, "other": 1 << 30}
+LOGIT_BLOCK_BYTES = {"cpu": 96 << 20, "other": 1 << 30}
 FEWEST_ROWS = 32  # positions in a block, however large the vocabulary
 
 

@@ -89,6 +89,25 @@ def test_a_disk_that_fills_up_on_the_way(command: Command, ingest: tuple[object,
     assert command(*ingest, "--format", "json").json["stored"] == 40
 
 
+def test_tidying_that_a_full_disk_prevented_is_made_up_for_by_the_same_command(
+    command: Command, ingest: tuple[object, ...], store: Path
+) -> None:
+    old = "zyxw-9876-vuts"
+
+    def is_left() -> bool:
+        return any(old.encode() in path.read_bytes() for path in store.rglob("*") if path.is_file())
+
+    write_rows(Path("stories.jsonl"), [{"id": "a", "text": f"The code is {old}."}])
+    command(*ingest)
+    write_rows(Path("stories.jsonl"), [{"id": "a", "text": "The code is gone."}])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rise_store.store.disk.free_bytes", lambda _: 120 * MIB)  # for rows, and not for tidying
+        assert "too full to tidy it" in command(*ingest).error
+    assert is_left()
+    assert command(*ingest).code == 0
+    assert not is_left()
+
+
 def test_stores_on_servers_come_later(command: Command, tiny_model: Path) -> None:
     server = "http://localhost:6333"
     for arguments in (QUERY, ("ingest", "stories.jsonl", "--model", tiny_model, "--dataset", "d")):

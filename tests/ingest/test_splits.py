@@ -45,7 +45,7 @@ def assert_same_rows(store: OpenStore, one: str, other: str) -> None:
 
 
 @given(rows=rows_with_distinct_ids, data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_any_split_into_runs_gives_the_same_store(
     shared_store: OpenStore, encoder: SignatureEncoder, rows: list[Row], data: st.DataObject
 ) -> None:
