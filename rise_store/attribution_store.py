@@ -61,7 +61,7 @@ class AttributionStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self._backend.__exit__(kind, error, trace)
 
     def close(self) -> None:
         """Release the store; closing twice is fine."""

@@ -108,7 +108,11 @@ class Collection(Protocol):
 
 
 class Backend(Protocol):
-    """A store: spaces by fingerprint. A context manager: leaving it flushes and releases the store."""
+    """A store: spaces by fingerprint.
+
+    A context manager: leaving it flushes and releases the store; after an error, a store that was made in the block and
+    got no space is removed again.
+    """
 
     location: str
 

@@ -34,6 +34,7 @@ class EmbeddedBackend:
         self._mutex = threading.RLock()
         self._collections: dict[str, EmbeddedCollection] = {}
         self._closed = False
+        self._failed = False
         with engine_errors(self.location, "open the folder"):
             root.mkdir(parents=True, exist_ok=True)
         self._lock = StoreLock(root)
@@ -98,7 +99,7 @@ class EmbeddedBackend:
                     collection.close()
                 except StoreError as error:
                     errors.append(error)
-            if self._made_here:
+            if self._failed and self._made_here:
                 self._folder.remove_if_empty()  # a model that could not be loaded should leave no trace
             self._lock.release()
         if errors:
@@ -110,6 +111,7 @@ class EmbeddedBackend:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._failed = kind is not None
         self.close()
 
     def _check_open(self) -> None:
