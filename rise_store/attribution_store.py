@@ -31,6 +31,7 @@ from rise_store.store import Backend, open_store
 if TYPE_CHECKING:
     from rise_store.signature import SignatureEncoder
 
+MOST_VALUES = 1_000_000  # distinct datasets or licences that are counted
 Corpus = str | Path | Sequence[str | Path] | ExampleReader | Iterable[Example | Mapping[str, Any]]
 
 
@@ -177,8 +178,8 @@ class AttributionStore:
                     space=space,
                     examples=collection.count(),
                     size_bytes=collection.size_bytes(),
-                    datasets=collection.facet("dataset"),
-                    licenses=collection.facet("license"),
+                    datasets=collection.facet("dataset", limit=MOST_VALUES),
+                    licenses=collection.facet("license", limit=MOST_VALUES),
                 )
             )
         return StoreInfo(location=self._backend.location, spaces=tuple(spaces))

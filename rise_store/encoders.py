@@ -114,11 +114,8 @@ class Encoders:
                     "to use the store's, use another store, or add a second space with --new-space"
                 )
             own = model.reference.dtype if isinstance(model, SignatureEncoder) else loading.get("dtype")
-            if own not in (None, chosen.model.dtype):
-                raise SpaceMismatchError(
-                    f"the store's signatures are computed in {chosen.model.dtype}, not {own}; leave --dtype out or use "
-                    "another store"
-                )
+            if own is not None:
+                _require_dtype(chosen, own)
             encoder = self.of_space(chosen, model, loading)
             return encoder, self._backend.open_collection(chosen.fingerprint)
         if model is None:
@@ -127,9 +124,19 @@ class Encoders:
             options: dict[str, Any] = {**loading, "dtype": loading.get("dtype") or "float32"}
             name, model = model, SignatureEncoder.from_pretrained(model, config, **options)
             self._loaded[_key(model.fingerprint, name, options)] = model
-        if any(known.fingerprint == model.fingerprint for known in spaces):
-            return model, self._backend.open_collection(model.fingerprint)
+        for known in spaces:
+            if known.fingerprint == model.fingerprint:
+                _require_dtype(known, model.reference.dtype)
+                return model, self._backend.open_collection(model.fingerprint)
         return model, self._backend.create_space(model.space(), model.tables.arrays())
+
+
+def _require_dtype(space: Space, dtype: str) -> None:
+    if dtype != space.model.dtype:
+        raise SpaceMismatchError(
+            f"the store's signatures are computed in {space.model.dtype}, not {dtype}; leave --dtype out or use "
+            "another store"
+        )
 
 
 def _key(fingerprint: str, model: str | Path, options: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from rise_store.cli.completion import COMPLETE, completion
+from rise_store.cli.completion import completion
 from rise_store.cli.demo import demo
 from rise_store.cli.info import info
 from rise_store.cli.ingest import ingest
@@ -30,7 +30,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            raise Interrupted("stopped by Ctrl-C; what was stored is kept: run the same command again") from None
+            raise Interrupted("stopped by Ctrl-C; nothing stored is lost: run the same command again") from None
 
 
 @click.group(
@@ -53,7 +53,8 @@ for command in (ingest, query, info, signatures, demo, completion):
 
 def main() -> None:
     """Run the command; every error of ours is one line on standard error and the exit code of its class."""
-    for stream in (sys.stdout, sys.stderr):
+    output = sys.stdout
+    for stream in (output, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal or a code page that lacks a character shows a mark
     try:
@@ -70,9 +71,10 @@ def main() -> None:
         _fail(str(error), error.exit_code)
     except OSError as error:
         _leave_output(error)
-    except SystemExit:
+    except SystemExit as end:
         # When the reader of our output has gone, as in `rise-store info | head -1`, click and rich exit with 1.
-        if COMPLETE in os.environ:
+        # click also replaces the stream.
+        if sys.stdout is output and not isinstance(end.__context__, BrokenPipeError):
             raise
         _leave_output(BrokenPipeError())
 

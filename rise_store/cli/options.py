@@ -32,7 +32,9 @@ def model_options(command: Command) -> Command:
             help="Spread a model that is larger than one device: auto, balanced, sequential (extra offload).",
         ),
         click.option("--trust-remote-code", is_flag=True, help="Let code from the model's repository run."),
-        click.option("--revision", metavar="REVISION", help="Hub revision.  [default: the store's]"),
+        click.option(
+            "--revision", metavar="REVISION", help="Hub revision.  [default: the store's, where the model is]"
+        ),
         click.option(
             "--device",
             default="auto",

@@ -23,7 +23,7 @@ def read_queries(path: str | os.PathLike[str]) -> list[Query]:
     for row in ExampleReader([path], distinct=False):
         if isinstance(row, RejectedRow):
             raise InputError(row.reason)
-        if row.text is None and row.completion:
+        if not (row.text or "").strip() and row.completion:
             queries.append(Query(id=row.id, prompt=row.prompt or "", completion=row.completion))
         else:
             queries.append(Query(id=row.id, text=row.content))

@@ -77,6 +77,8 @@ def ingest_examples(
                     raise InputError(_too_many(first_too_many, totals, max_rejects))
                 if interrupt.requested:
                     raise KeyboardInterrupt
+            if interrupt.requested:  # while the source was read, with nothing left to store
+                raise KeyboardInterrupt
         except KeyboardInterrupt:
             if interrupt.insisted:
                 raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -199,15 +199,22 @@ class SignatureEncoder:
         starts = list(one) if isinstance(one, Sequence) else [int(one)] * len(chunks)
         self._check_chunks(chunks, starts)
         signatures = np.empty((len(chunks), self.dim), dtype=np.float32)
+        for batch, encoded in self._encoded_batches(chunks, starts, progress):
+            signatures[batch] = encoded
+        return signatures
+
+    def _encoded_batches(
+        self, chunks: Sequence[Sequence[int]], starts: Sequence[int], progress: Progress | None
+    ) -> Iterator[tuple[list[int], Array]]:
+        """Indices of the chunks of each batch with their signatures, (B, dim)."""
         for batch in length_batches([len(chunk) for chunk in chunks], self.batch_tokens):
             encoded = self._encode_batch([list(chunks[i]) for i in batch], [starts[i] for i in batch])
             finite = np.isfinite(encoded).all(axis=1)
             if not finite.all():
                 raise self._not_finite(batch[int(finite.argmin())])
-            signatures[batch] = encoded
+            yield batch, encoded
             if progress is not None:
                 progress(sum(len(chunks[i]) for i in batch))
-        return signatures
 
     def unencodable(self, chunks: Sequence[Sequence[int]]) -> str | None:
         """Why the chunks of an example cannot be encoded; None when they can."""
@@ -273,8 +280,25 @@ class SignatureEncoder:
         """Signatures of n examples that are chunked already, as `chunks` makes them; each has at least one chunk."""
         flat = [chunk for parts in chunks for chunk in parts]
         counts = np.array([len(parts) for parts in chunks], dtype=np.int64)
-        encoded = self.encode_token_ids(flat, progress=progress)
-        return self._assemble(average_chunks(encoded, counts), chunks, counts)
+        signatures = self._average(flat, [1] * len(flat), counts, progress)
+        return self._assemble(signatures, chunks, counts)
+
+    @torch.inference_mode()
+    def _average(
+        self,
+        flat: Sequence[Sequence[int]],
+        starts: Sequence[int],
+        counts: npt.NDArray[np.int64],
+        progress: Progress | None = None,
+    ) -> Array:
+        """As `average_chunks`, summed batch by batch: a text of many chunks takes no more memory than a short one."""
+        self._check_chunks(flat, starts)
+        owner = np.repeat(np.arange(len(counts)), counts)
+        sums = np.zeros((len(counts), self.dim), dtype=np.float32)
+        for batch, encoded in self._encoded_batches(flat, starts, progress):
+            for index, signature in zip(batch, encoded, strict=True):
+                sums[owner[index]] += signature.astype(np.float16)
+        return _unit_means(sums, counts)
 
     def encode_queries(self, queries: Sequence[Query]) -> Signatures:
         """Signatures of queries.
@@ -302,9 +326,9 @@ class SignatureEncoder:
             reason = self.unencodable(chunks[-1])
             if reason is not None:
                 raise InputError(f"query {query.id or number}: {reason}")
-        encoded = self.encode_token_ids([chunk for parts in chunks for chunk in parts], starts)
         counts = np.array([len(parts) for parts in chunks], dtype=np.int64)
-        return self._assemble(average_chunks(encoded, counts), chunks, counts)
+        signatures = self._average([chunk for parts in chunks for chunk in parts], starts, counts)
+        return self._assemble(signatures, chunks, counts)
 
     def _assemble(
         self, signatures: Array, chunks: Sequence[Sequence[Sequence[int]]], counts: npt.NDArray[np.int64]
@@ -331,6 +355,10 @@ def average_chunks(signatures: Array, counts: npt.NDArray[np.int64]) -> Array:
     if len(counts) == 0:
         return rounded
     sums = np.add.reduceat(rounded, np.cumsum(counts) - counts, axis=0)
+    return _unit_means(sums, counts)
+
+
+def _unit_means(sums: Array, counts: npt.NDArray[np.int64]) -> Array:
     means = sums / counts[:, None].astype(np.float32)
     averaged: Array = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), EPSILON)
     return averaged
