@@ -145,6 +145,7 @@ def _source(name: str | Path, revision: str | None, trust_remote_code: bool) -> 
         if not path.is_file():
             raise ModelError(f"there is no GGUF file at {path}; check the path given with --model")
         _need("gguf", "gguf", "GGUF files")
+        _need("accelerate", "gguf", "GGUF files")  # transformers loads them through it
         return str(path.parent), options | {"gguf_file": path.name}
     if path.is_dir():
         if not (path / "config.json").is_file():
