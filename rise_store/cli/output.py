@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rise_store.records import Attribution, AttributionResult, IngestReport, StoreInfo
+from rise_store.records import Attribution, AttributionResult, IngestReport, SpaceInfo, StoreInfo
 
 Json = dict[str, Any]
 CSV_COLUMNS = (
@@ -129,7 +129,6 @@ def print_info(out: Console, info: StoreInfo) -> None:
         table = Table(box=None, show_header=False, pad_edge=False)
         table.add_column(style="dim", no_wrap=True)
         table.add_column(overflow="fold")
-        per_row = f", {held.size_bytes / held.examples / 1024:.1f} KiB each" if held.examples else ""
         rows = [
             ("space", space.fingerprint),
             ("model", f"{space.model.name} ({space.architecture}, {space.model.dtype})"),
@@ -140,7 +139,7 @@ def print_info(out: Console, info: StoreInfo) -> None:
             ),
             ("estimator", ", ".join(f"{name} {value}" for name, value in estimator.model_dump().items())),
             ("examples", f"{held.examples:,}"),
-            ("size", f"{held.size_bytes / 2**20:,.1f} MiB{per_row}"),
+            ("size", _size(held)),
             ("datasets", _counts(held.datasets)),
             ("licences", _counts(held.licenses | _missing(held.examples, held.licenses))),
             ("created", f"{space.created_at} with rise_store {space.created_with}"),
@@ -148,6 +147,13 @@ def print_info(out: Console, info: StoreInfo) -> None:
         for name, value in rows:
             table.add_row(name, Text(value))
         out.print(table)
+
+
+def _size(held: SpaceInfo) -> str:
+    if held.size_bytes is None:
+        return "unknown"
+    per_row = f", {held.size_bytes / held.examples / 1024:.1f} KiB each" if held.examples else ""
+    return f"{held.size_bytes / 2**20:,.1f} MiB{per_row}"
 
 
 def _missing(examples: int, licenses: dict[str, int]) -> dict[str, int]:

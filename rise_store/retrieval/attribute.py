@@ -13,7 +13,7 @@ from rise_store.errors import ConfigError, StoreError
 from rise_store.records import Attribution, AttributionResult, ChannelScores, Query, Weights
 from rise_store.retrieval.weights import fold_weights
 from rise_store.retrieval.where import check_fields, parse_where
-from rise_store.store import Collection, Filter, Hit
+from rise_store.store import Collection, Filter, Hit, SearchRequest
 
 DEFAULT_K = 10
 ONLY_RH = Weights(rh=1.0, gh=0.0)
@@ -72,7 +72,7 @@ def attribute(search: Search, queries: Sequence[Query], signatures: npt.NDArray[
     collection, config = search.collection, search.collection.space.estimator
     folded = fold_weights(signatures, search.weights, config)
     rh_only = fold_weights(folded, ONLY_RH, config)
-    hits = collection.search(folded, search.k, search.filter)
+    hits = collection.search([SearchRequest(vector, search.k, search.filter) for vector in folded])
     return [
         AttributionResult(
             query=query,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from rise_store.errors import FilterError
-from rise_store.store import And, Collection, Equals, Filter, Or, resolve_field
+from rise_store.store import And, Collection, Equals, Filter, Not, Or, resolve_field
 
 KNOWN_FIELDS_SAMPLE = 200  # stored examples that are looked at to list known metadata fields
 
@@ -68,11 +68,13 @@ def _number(value: str) -> int | float | None:
 
 
 def _fields(where: Filter) -> Iterator[str]:
-    if isinstance(where, Equals):
-        yield where.field
-    else:
+    if isinstance(where, And | Or):
         for part in where.parts:
             yield from _fields(part)
+    elif isinstance(where, Not):
+        yield from _fields(where.part)
+    else:
+        yield where.field
 
 
 def _known_fields(collection: Collection) -> list[str]:

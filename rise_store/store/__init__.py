@@ -9,9 +9,24 @@ import os
 from pathlib import Path
 
 from rise_store.errors import StoreError
-from rise_store.store.backend import Backend, Collection, Hit, Payload, Point, StoredPoint, Tables, Vector
-from rise_store.store.embedded import EmbeddedBackend
-from rise_store.store.filters import And, Equals, Filter, Or, Scalar
+from rise_store.store.backend import (
+    Approximation,
+    Backend,
+    Collection,
+    Hit,
+    IndexKind,
+    Payload,
+    PerChannel,
+    Point,
+    RowNorm,
+    Scaling,
+    SearchRequest,
+    StoredPoint,
+    Tables,
+    Vector,
+)
+from rise_store.store.embedded.backend import EmbeddedBackend
+from rise_store.store.filters import And, DateRange, Equals, Exists, Filter, In, Not, Or, Prefix, Range, Scalar
 from rise_store.store.payload import KEYWORD_FIELDS, OWN_FIELDS, build_payload, point_id, resolve_field
 from rise_store.store.tables import tables_sha256
 
@@ -19,15 +34,27 @@ __all__ = [
     "KEYWORD_FIELDS",
     "OWN_FIELDS",
     "And",
+    "Approximation",
     "Backend",
     "Collection",
+    "DateRange",
     "Equals",
+    "Exists",
     "Filter",
     "Hit",
+    "In",
+    "IndexKind",
+    "Not",
     "Or",
     "Payload",
+    "PerChannel",
     "Point",
+    "Prefix",
+    "Range",
+    "RowNorm",
     "Scalar",
+    "Scaling",
+    "SearchRequest",
     "StoredPoint",
     "Tables",
     "Vector",

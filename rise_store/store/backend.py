@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 import numpy as np
@@ -21,6 +21,7 @@ from rise_store.store.filters import Filter
 Vector = npt.NDArray[np.float32]
 Payload = dict[str, Any]
 Tables = Mapping[str, npt.NDArray[Any]]
+IndexKind = Literal["keyword", "integer", "float", "datetime"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,53 @@ class StoredPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class RowNorm:
+    """Divide each score by `sqrt((rh |x_rh|)^2 + (gh |x_gh|)^2)`, |x_c| being the row's stored channel norms.
+
+    With the lambdas' ratios as `rh` and `gh`, this renormalises rows to a signature under other lambdas.
+    """
+
+    rh: float
+    gh: float
+
+
+@dataclass(frozen=True, slots=True)
+class PerChannel:
+    """Divide each channel's part of the dot product by the row's stored norm of that channel; a norm of 0 gives 0."""
+
+
+Scaling = RowNorm | PerChannel
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """One query of a search: the points of largest score, best first, from number `offset` on, at most `limit`."""
+
+    vector: Vector  # [dim] float32, channel weights folded in
+    limit: int
+    where: Filter | None = None
+    offset: int = 0
+    min_score: float | None = None  # hits below are left out
+    scaling: Scaling | None = None  # None: the score is the dot product
+    fields: tuple[str, ...] | None = None  # payload fields (dotted paths) that hits carry; None: all of them
+
+
+@dataclass(frozen=True, slots=True)
+class Approximation:
+    """How to search without comparing every signature: `quantized` scans the coarse copy, `hnsw` walks the graph.
+
+    `oversampling` times the limit are rescored with the stored vectors (where there is a coarse copy);
+    `ef` is the width of the walk.
+    """
+
+    method: Literal["quantized", "hnsw"]
+    oversampling: float = 4.0
+    ef: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
-    """One answer of a search: `score` is the dot product with the query."""
+    """One answer of a search; `score` is the dot product with the query, scaled where that was asked for."""
 
     id: UUID
     score: float
@@ -70,12 +116,19 @@ class Collection(Protocol):
         """Delete points; unknown ids are ignored."""
         ...
 
+    def delete_where(self, where: Filter) -> None:
+        """Delete every point that the filter lets through."""
+        ...
+
     def retrieve(self, ids: Sequence[UUID], *, with_vectors: bool = False) -> dict[UUID, StoredPoint]:
         """The stored ones among `ids`."""
         ...
 
-    def search(self, queries: Vector, limit: int, where: Filter | None = None) -> list[list[Hit]]:
-        """For each row of `queries` [n, dim], the `limit` points of largest dot product, best first; exact."""
+    def search(self, requests: Sequence[SearchRequest], approximation: Approximation | None = None) -> list[list[Hit]]:
+        """Answer requests in one pass; exact unless an approximation is asked for.
+
+        `ConfigError` for an approximation that the space's storage has not, or one of a scaled request.
+        """
         ...
 
     def score(self, query: Vector, ids: Sequence[UUID]) -> dict[UUID, float]:
@@ -86,24 +139,50 @@ class Collection(Protocol):
         """Exact number of points."""
         ...
 
-    def scroll(self, where: Filter | None = None, *, with_vectors: bool = False) -> Iterator[StoredPoint]:
-        """All points, each once, in the order of their ids."""
+    def scroll(
+        self,
+        where: Filter | None = None,
+        *,
+        with_vectors: bool = False,
+        fields: Sequence[str] | None = None,
+        after: UUID | None = None,
+    ) -> Iterator[StoredPoint]:
+        """Points, each once, in the order of their ids: those above `after`, with these payload fields (None: all)."""
         ...
 
-    def facet(self, field: str, limit: int = 100) -> dict[str, int]:
-        """Exact counts by value of one of our own keyword fields, largest first."""
+    def sample(self, size: int, *, with_vectors: bool = False) -> list[StoredPoint]:
+        """Points at random, all different; all of them where fewer than `size` are stored."""
+        ...
+
+    def facet(self, field: str, limit: int = 100, where: Filter | None = None) -> dict[str, int]:
+        """Exact counts by value of a field with a keyword index, largest first; `FilterError` for another field."""
         ...
 
     def has_field(self, field: str) -> bool:
         """Whether any stored point has a value at this payload path."""
         ...
 
-    def tidy(self) -> None:
-        """Merge segments so that searches use every core, free what deletes left, and flush; may take a while."""
+    def create_index(self, field: str, kind: IndexKind) -> None:
+        """Index a payload field, so that filters on it are fast; making an index anew changes nothing.
+
+        `FilterError` when the field has an index of another kind.
+        """
         ...
 
-    def size_bytes(self) -> int:
-        """Bytes that the collection takes on disk."""
+    def indexes(self) -> dict[str, IndexKind]:
+        """The indexed payload fields."""
+        ...
+
+    def tidy(self) -> None:
+        """Merge segments so that searches use every core, build what the storage asks for, and flush."""
+        ...
+
+    def compact(self) -> None:
+        """Free what deleted and replaced points left: none of their bytes remain in the collection's files."""
+        ...
+
+    def size_bytes(self) -> int | None:
+        """Bytes that the collection takes on disk, those of deleted points included; None where nobody knows."""
         ...
 
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID, uuid5
 
 from rise_store.errors import FilterError
 from rise_store.records import ChannelNorms, Metadata
-from rise_store.store.backend import Payload
+from rise_store.store.backend import IndexKind, Payload
 from rise_store.store.json_values import check_value
 from rise_store.store.paths import join_path, parse_path
-
-IndexKind = Literal["keyword", "integer", "float", "datetime"]
 
 INDEXED_FIELDS: dict[str, IndexKind] = {
     "example_id": "keyword",

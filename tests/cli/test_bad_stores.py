@@ -80,7 +80,7 @@ def test_a_disk_that_fills_up_on_the_way(command: Command, ingest: tuple[object,
     command(*ingest)
     write_rows(Path("stories.jsonl"), story_rows(40))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rise_store.store.disk.free_bytes", lambda _: 40 * MIB)
+        patch.setattr("rise_store.store.embedded.disk.free_bytes", lambda _: 40 * MIB)
         error = command(*ingest).error
     assert f"the disk under the store at {store} is too full to store rows" in error
     assert "40 MiB are. Everything that was acknowledged is kept. Free some space" in error
@@ -103,7 +103,7 @@ def test_tidying_that_a_full_disk_prevented_is_made_up_for_by_the_same_command(
     command(*ingest)
     write_rows(Path("stories.jsonl"), [{"id": "a", "text": "The code is gone."}, *rest])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rise_store.store.disk.free_bytes", lambda _: 120 * MIB)  # for rows, and not for tidying
+        patch.setattr("rise_store.store.embedded.disk.free_bytes", lambda _: 120 * MIB)  # for rows, and not for tidying
         assert "too full to tidy it" in command(*ingest).error
     assert is_left()
     assert command(*ingest).code == 0

@@ -20,7 +20,7 @@ from store_examples import (
 )
 
 from rise_store.errors import ConfigError, FilterError, InputError, SignatureError, StoreError
-from rise_store.store import And, Backend, Collection, Equals, Or, Point
+from rise_store.store import And, Backend, Collection, Equals, Or, Point, SearchRequest
 
 
 class TestSpaces:
@@ -170,7 +170,7 @@ class TestDelete:
         collection.delete([make_id(1), make_id(3), uuid4()])
         assert collection.count() == 3
         assert {point.id for point in collection.scroll()} == {make_id(number) for number in (0, 2, 4)}
-        assert {hit.id for hit in collection.search(make_vector(1)[None], 5)[0]} == {
+        assert {hit.id for hit in collection.search([SearchRequest(make_vector(1), 5)])[0]} == {
             make_id(number) for number in (0, 2, 4)
         }
         assert collection.retrieve([make_id(1)]) == {}
@@ -192,7 +192,9 @@ class TestSearch:
     def test_finds_the_largest_dot_products_exactly(self, collection: Collection) -> None:
         collection.upsert([make_point(number) for number in range(300)])
         queries = np.stack([make_vector(number) for number in (1000, 1001, 1002)])
-        for query, hits in zip(queries, collection.search(queries, 10), strict=True):
+        for query, hits in zip(
+            queries, collection.search([SearchRequest(query, 10) for query in queries]), strict=True
+        ):
             expected = dot_products(query, range(300))
             assert [hit.score for hit in hits] == sorted(expected.values(), reverse=True)[:10]
             assert all(hit.score == expected[hit.id] for hit in hits)
@@ -201,7 +203,7 @@ class TestSearch:
     def test_takes_more_queries_than_one_batch(self, collection: Collection) -> None:
         collection.upsert([make_point(number) for number in range(10)])
         queries = np.stack([make_vector(number) for number in range(150)])
-        answers = collection.search(queries, 1)
+        answers = collection.search([SearchRequest(query, 1) for query in queries])
         assert len(answers) == 150
         for query, hits in zip(queries, answers, strict=True):
             assert hits[0].score == max(dot_products(query, range(10)).values())
@@ -209,15 +211,15 @@ class TestSearch:
     def test_keeps_to_the_filter(self, collection: Collection) -> None:
         collection.upsert([make_point(number, metadata={"even": number % 2 == 0}) for number in range(50)])
         query = make_vector(1000)
-        hits = collection.search(query[None], 50, Equals("metadata.even", True))[0]
+        hits = collection.search([SearchRequest(query, 50, Equals("metadata.even", True))])[0]
         assert {hit.id for hit in hits} == {make_id(number) for number in range(0, 50, 2)}
         assert [hit.score for hit in hits] == sorted(dot_products(query, list(range(0, 50, 2))).values(), reverse=True)
 
     def test_answers_nothing_where_there_is_nothing(self, collection: Collection) -> None:
-        assert collection.search(make_vector(1)[None], 5) == [[]]
-        assert collection.search(np.empty((0, DIM), np.float32), 5) == []
+        assert collection.search([SearchRequest(make_vector(1), 5)]) == [[]]
+        assert collection.search([]) == []
         collection.upsert([make_point(1)])
-        assert collection.search(make_vector(1)[None], 5, Equals("dataset", "films")) == [[]]
+        assert collection.search([SearchRequest(make_vector(1), 5, Equals("dataset", "films"))]) == [[]]
 
     @pytest.mark.parametrize("scale", [2.0**-100, 1e-5, 1.0, 1e9, 2.0**100])
     def test_is_as_exact_for_short_and_long_queries(self, collection: Collection, scale: float) -> None:
@@ -225,12 +227,12 @@ class TestSearch:
         query = (make_vector(1000) * scale).astype(np.float32)
         expected = dot_products(query, range(50))
         largest = max(map(abs, expected.values()))
-        for hit in collection.search(query[None], 50)[0]:
+        for hit in collection.search([SearchRequest(query, 50)])[0]:
             assert hit.score == pytest.approx(expected[hit.id], abs=1e-3 * largest)
 
     def test_of_a_zero_query_scores_zero(self, collection: Collection) -> None:
         collection.upsert([make_point(1)])
-        assert [hit.score for hit in collection.search(np.zeros((1, DIM), np.float32), 1)[0]] == [0.0]
+        assert [hit.score for hit in collection.search([SearchRequest(np.zeros(DIM, np.float32), 1)])[0]] == [0.0]
 
     @pytest.mark.parametrize(
         "queries",
@@ -246,11 +248,11 @@ class TestSearch:
         self, collection: Collection, queries: np.ndarray
     ) -> None:
         with pytest.raises(SignatureError):
-            collection.search(queries, 1)
+            collection.search([SearchRequest(query, 1) for query in queries])
 
     def test_refuses_a_limit_below_one(self, collection: Collection) -> None:
         with pytest.raises(ConfigError, match="limit"):
-            collection.search(make_vector(1)[None], 0)
+            collection.search([SearchRequest(make_vector(1), 0)])
 
 
 class TestScore:
@@ -335,7 +337,7 @@ class TestReading:
         stored = collection.retrieve([point.id])[point.id].payload
         assert stored == point.payload
         assert repr(stored["metadata"]["floats"]) == repr(metadata["floats"])
-        assert collection.search(point.vector[None], 1)[0][0].payload == point.payload
+        assert collection.search([SearchRequest(point.vector, 1)])[0][0].payload == point.payload
         assert next(iter(collection.scroll())).payload == point.payload
         collection.set_payload({point.id: stored})
         assert collection.retrieve([point.id])[point.id].payload == point.payload
@@ -373,7 +375,7 @@ class TestThreads:
                 assert collection.score(make_vector(1000), [make_id(number)]) == dot_products(
                     make_vector(1000), [number]
                 )
-                collection.search(make_vector(number)[None], 3)
+                collection.search([SearchRequest(make_vector(number), 3)])
             return sum(1 for _ in collection.scroll())
 
         with ThreadPoolExecutor(4) as pool:
@@ -395,10 +397,10 @@ class TestLifetime:
         collection.upsert([make_point(number) for number in range(100)])
         collection.delete([make_id(number) for number in range(50)])
         query = make_vector(1000)
-        before = collection.search(query[None], 100)
+        before = collection.search([SearchRequest(query, 100)])
         collection.tidy()
         collection.tidy()
-        assert collection.search(query[None], 100) == before
+        assert collection.search([SearchRequest(query, 100)]) == before
         assert collection.count() == 50
         collection.upsert([make_point(1)])
         assert collection.count() == 51

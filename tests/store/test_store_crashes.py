@@ -20,9 +20,9 @@ from store_examples import (
     start_python,
 )
 
-from rise_store.store import Collection, open_store
+from rise_store.store import Collection, SearchRequest, open_store
 
-SMALL_SEGMENTS = "from rise_store.store import upkeep; upkeep.SEGMENT_BYTES = 16 * 1024"
+SMALL_SEGMENTS = "from rise_store.store.embedded import upkeep; upkeep.SEGMENT_BYTES = 16 * 1024"
 
 
 def assert_whole(collection: Collection, numbers: set[int], possible: set[int]) -> None:
@@ -34,7 +34,7 @@ def assert_whole(collection: Collection, numbers: set[int], possible: set[int]) 
     for id, point in points.items():
         np.testing.assert_array_equal(point.vector, make_vector(names[id]))
         assert point.payload == make_payload(names[id])
-    hits = collection.search(make_vector(1)[None], len(points) + 1)[0] if points else []
+    hits = collection.search([SearchRequest(make_vector(1), len(points) + 1)])[0] if points else []
     assert {hit.id for hit in hits} == set(points)
     assert collection.count() == len(points)
     assert sum(collection.facet("dataset").values()) == len(points)
@@ -154,13 +154,13 @@ def test_leftovers_of_a_crash_are_removed_at_the_next_opening(root: Path) -> Non
 
 
 def test_a_failed_creation_leaves_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rise_store.store import embedded
+    from rise_store.store.embedded import backend
 
     def fail(*_: object) -> None:
         raise OSError(5, "Input/output error")
 
     with open_store(root, create=True) as store:
-        monkeypatch.setattr(embedded, "create_shard", fail)
+        monkeypatch.setattr(backend, "create_shard", fail)
         with pytest.raises(Exception, match=r"could not create a space: .*Input/output error"):
             store.create_space(make_space(), TABLES)
         monkeypatch.undo()

@@ -12,7 +12,8 @@ import pytest
 from store_examples import DIM, FINGERPRINT, TABLES, make_id, make_point, make_space, make_vector, quick_folder
 
 from rise_store.errors import StoreError
-from rise_store.store import Collection, Equals, open_store, upkeep
+from rise_store.store import Collection, Equals, SearchRequest, open_store
+from rise_store.store.embedded import upkeep
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def use(root: Path) -> None:
     """Open the store and read all that is in it; wrong answers fail, errors pass through."""
     with open_store(root) as store:
         collection = store.open_collection(FINGERPRINT)
-        assert len(collection.search(np.stack([make_vector(1)]), 1000)[0]) == 320
+        assert len(collection.search([SearchRequest(make_vector(1), 1000)])[0]) == 320
         assert sum(1 for _ in collection.scroll(with_vectors=True)) == 320
         assert collection.count(Equals("dataset", "books")) == 320
         assert collection.facet("dataset") == {"books": 320}

@@ -12,12 +12,12 @@ from store_examples import make_id, make_payload, make_point, make_vector
 
 from rise_store.errors import FilterError
 from rise_store.records import ChannelNorms
-from rise_store.store import And, Collection, Equals, Filter, Or, Payload, Point
+from rise_store.store import And, Collection, Equals, Filter, Or, Payload, Point, SearchRequest
 from rise_store.store.paths import join_path, parse_path
 
 
 def matches(where: Filter, payload: Payload) -> bool:
-    """The meaning of a filter; see `rise_store.store.edge_filters`."""
+    """The meaning of a filter; see `rise_store.store.embedded.filters`."""
     match where:
         case Equals(field, value):
             return any(equal(stored, value) for stored in values_at(payload, parse_path(field)))
@@ -103,7 +103,7 @@ def test_filters_mean_what_they_say(
             continue
         assert found == {id for id, payload in payloads.items() if matches(where, payload)}, where
         assert collection.count(where) == len(found)
-        assert {hit.id for hit in collection.search(make_vector(1)[None], 10, where)[0]} == found
+        assert {hit.id for hit in collection.search([SearchRequest(make_vector(1), 10, where)])[0]} == found
 
 
 @pytest.mark.parametrize(

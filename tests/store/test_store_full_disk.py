@@ -13,8 +13,9 @@ import pytest
 from store_examples import TABLES, make_point, make_space, run_python
 
 from rise_store.errors import StoreFullError
-from rise_store.store import Equals, open_store, upkeep
-from rise_store.store.disk import MIB
+from rise_store.store import Equals, open_store
+from rise_store.store.embedded import upkeep
+from rise_store.store.embedded.disk import MIB
 
 # Mounting needs privileges over the mounts of the process: root has them, others get them in a namespace of their own.
 NAMESPACES = (["unshare", "-m"], ["unshare", "-Urm"])
@@ -53,7 +54,7 @@ def test_a_small_disk_fills_up_and_nothing_is_lost(root: Path) -> None:
         from pathlib import Path
         from store_examples import *
         from rise_store.errors import StoreFullError
-        from rise_store.store import open_store
+        from rise_store.store import SearchRequest, open_store
         disk = Path(sys.argv[1])
         wide = 2048
 
@@ -68,7 +69,7 @@ def test_a_small_disk_fills_up_and_nothing_is_lost(root: Path) -> None:
             print(error)
         stored = collection.count()
         assert acknowledged <= stored < acknowledged + 200, (acknowledged, stored)
-        assert collection.search(make_vector(1, wide)[None], 1)[0]
+        assert collection.search([SearchRequest(make_vector(1, wide), 1)])[0]
         store.close()
 
         with open_store(disk / "store") as store:
@@ -112,7 +113,8 @@ def test_a_disk_that_others_fill_kills_the_process_and_nothing_is_lost(root: Pat
         import os, signal, sys
         from pathlib import Path
         from store_examples import *
-        from rise_store.store import disk as store_disk, open_store
+        from rise_store.store import open_store
+        from rise_store.store.embedded import disk as store_disk
         disk = Path(sys.argv[1])
         wide = 2048
 
@@ -166,7 +168,7 @@ class TestNearlyFull:
         with open_store(root, create=True) as store:
             collection = store.create_space(make_space(), TABLES)
             collection.upsert([make_point(number) for number in range(10)])
-            monkeypatch.setattr("rise_store.store.disk.free_bytes", lambda _: 40 * MIB)
+            monkeypatch.setattr("rise_store.store.embedded.disk.free_bytes", lambda _: 40 * MIB)
             for write in (
                 lambda: collection.upsert([make_point(10)]),
                 lambda: collection.set_payload({make_point(1).id: {"text": "new"}}),
@@ -185,7 +187,7 @@ class TestNearlyFull:
     def test_large_payloads_count(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with open_store(root, create=True) as store:
             collection = store.create_space(make_space(), TABLES)
-            monkeypatch.setattr("rise_store.store.disk.free_bytes", lambda _: 100 * MIB)
+            monkeypatch.setattr("rise_store.store.embedded.disk.free_bytes", lambda _: 100 * MIB)
             collection.upsert([make_point(1)])
             with pytest.raises(StoreFullError):
                 collection.upsert([make_point(2, text="x" * 20 * MIB)])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from store_examples import DIM, FINGERPRINT, TABLES, make_id, make_payload, make_space, make_vector, quick_folder
 
-from rise_store.store import And, Collection, Equals, Or, Point, open_store
+from rise_store.store import And, Collection, Equals, Or, Point, SearchRequest, open_store
 
 NUMBERS = st.integers(0, 30)
 FIELDS = st.fixed_dictionaries(
@@ -89,7 +89,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(seed=st.integers(0, 1000), limit=st.integers(1, 40), where=st.none() | FILTERS)
     def search(self, seed: int, limit: int, where: Any) -> None:
         query = make_vector(seed)
-        found = self.collection.search(query[None], limit, where)[0]
+        found = self.collection.search([SearchRequest(query, limit, where)])[0]
         scores = {
             id: float(vector @ query)
             for id, (vector, payload) in self.rows.items()

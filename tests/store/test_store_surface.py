@@ -6,8 +6,8 @@ from pathlib import Path
 
 import rise_store.store as store
 from rise_store.store import Backend, Collection
-from rise_store.store.embedded import EmbeddedBackend
-from rise_store.store.embedded_collection import EmbeddedCollection
+from rise_store.store.embedded.backend import EmbeddedBackend
+from rise_store.store.embedded.collection import EmbeddedCollection
 
 
 def test_exported_names() -> None:
@@ -15,15 +15,27 @@ def test_exported_names() -> None:
         "KEYWORD_FIELDS",
         "OWN_FIELDS",
         "And",
+        "Approximation",
         "Backend",
         "Collection",
+        "DateRange",
         "Equals",
+        "Exists",
         "Filter",
         "Hit",
+        "In",
+        "IndexKind",
+        "Not",
         "Or",
         "Payload",
+        "PerChannel",
         "Point",
+        "Prefix",
+        "Range",
+        "RowNorm",
         "Scalar",
+        "Scaling",
+        "SearchRequest",
         "StoredPoint",
         "Tables",
         "Vector",

@@ -15,7 +15,7 @@ import pytest
 import qdrant_edge as edge
 from store_examples import DIM, quick_folder
 
-from rise_store.store.engine import VECTOR, shard_config
+from rise_store.store.embedded.engine import VECTOR, shard_config
 from rise_store.store.json_values import MAX_DEPTH
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from store_examples import FINGERPRINT, TABLES, make_id, make_payload, make_point, make_space, make_vector
 
-from rise_store.store import Collection, Point, open_store, upkeep
+from rise_store.store import Collection, Point, SearchRequest, open_store
+from rise_store.store.embedded import upkeep
 
 
 def segments(collection: Collection) -> int:
@@ -44,7 +45,7 @@ class TestSegments:
             assert segments(collection) == 3  # 2 sealed at 1,000 rows of 704 bytes, and the growing one
             query = make_vector(10_000, dim)
             expected = sorted((float(make_vector(n, dim) @ query) for n in range(3_000)), reverse=True)[:5]
-            assert [hit.score for hit in collection.search(query[None], 5)[0]] == expected
+            assert [hit.score for hit in collection.search([SearchRequest(query, 5)])[0]] == expected
 
     def test_that_are_small_are_merged_by_tidy(self, root: Path) -> None:
         with open_store(root, create=True) as store:

@@ -11,9 +11,9 @@ from pathlib import Path
 import qdrant_edge as edge
 
 from rise_store.errors import StoreError
-from rise_store.store.disk import MIB, free_bytes, require_free, size_bytes
-from rise_store.store.engine import VECTOR, Engine, shard_config
-from rise_store.store.layout import SpaceState
+from rise_store.store.embedded.disk import MIB, free_bytes, require_free, size_bytes
+from rise_store.store.embedded.engine import VECTOR, Engine, shard_config
+from rise_store.store.embedded.layout import SpaceState
 
 # A search uses one thread a segment, so a few per core are wanted; each takes some 40 memory maps of the 65,530 that
 # Linux allows a process.

@@ -27,7 +27,7 @@ from pydantic import ValidationError
 
 from rise_store.errors import StoreError
 from rise_store.records import Space
-from rise_store.store.disk import sync, sync_tree, write_atomically
+from rise_store.store.embedded.disk import sync, sync_tree, write_atomically
 from rise_store.version import __version__
 
 FORMAT_VERSION = 1

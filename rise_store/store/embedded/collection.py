@@ -16,15 +16,15 @@ import qdrant_edge as edge
 
 from rise_store.errors import ConfigError, StoreError
 from rise_store.records import Space
-from rise_store.store.backend import Hit, Payload, Point, StoredPoint, Vector
-from rise_store.store.disk import size_bytes
-from rise_store.store.edge_filters import to_edge
-from rise_store.store.engine import VECTOR
+from rise_store.store.backend import Approximation, Hit, IndexKind, Payload, Point, SearchRequest, StoredPoint, Vector
+from rise_store.store.embedded.disk import size_bytes
+from rise_store.store.embedded.engine import VECTOR
+from rise_store.store.embedded.filters import to_edge
+from rise_store.store.embedded.upkeep import Upkeep
 from rise_store.store.filters import Filter
 from rise_store.store.json_values import decode, encode, encoded_bytes
 from rise_store.store.paths import engine_path
 from rise_store.store.payload import check_keyword_field, describe_example
-from rise_store.store.upkeep import Upkeep
 from rise_store.store.vectors import check_queries, check_signatures, scaled_queries
 
 _BATCH_ROWS = 64  # vectors a call: writes are as fast as with 1 or 16 and slower from 128
@@ -112,23 +112,27 @@ class EmbeddedCollection:
                 found.update((point.id, point) for point in points)
         return found
 
-    def search(self, queries: Vector, limit: int, where: Filter | None = None) -> list[list[Hit]]:
-        """For each row of `queries` [n, dim], the `limit` points of largest dot product, best first.
+    def search(self, requests: Sequence[SearchRequest], approximation: Approximation | None = None) -> list[list[Hit]]:
+        """Answer requests in one pass; see `Collection.search`.
 
-        Every point is compared. The engine rounds queries to float16, as it did the signatures; scores are off by
-        about 1e-5 of the largest one. `SignatureError` for queries of another shape, NaN or Inf; `FilterError` for
-        a filter that the engine cannot express.
+        The engine rounds queries to float16, as it did the signatures; scores are off by about 1e-5 of the largest one.
+        `SignatureError` for queries of another shape, NaN or Inf; `FilterError` for a filter that the engine cannot
+        express.
         """
-        if limit < 1:
-            raise ConfigError(f"the limit of a search is {limit}; ask for at least 1 answer")
-        filter = to_edge(where)
-        rows, scales = scaled_queries(check_queries(queries, self.space.dim))
+        for request in requests:
+            if request.limit < 1:
+                raise ConfigError(f"the limit of a search is {request.limit}; ask for at least 1 answer")
         answers: list[list[Hit]] = []
-        for batch in _batches(zip(rows, scales, strict=True), _BATCH_ROWS):
-            requests = [_nearest(row, limit, filter, with_payload=True) for row, _ in batch]
+        for batch in _batches(requests, _BATCH_ROWS):
+            vectors = np.stack([request.vector for request in batch])
+            rows, scales = scaled_queries(check_queries(vectors, self.space.dim))
+            queries = [
+                _nearest(row, request.limit, to_edge(request.where), with_payload=True)
+                for row, request in zip(rows, batch, strict=True)
+            ]
             with self._engine.using("search") as shard:
-                found = shard.query_batch(edge.QueryBatchRequest(requests))
-            for hits, (_, scale) in zip(found, batch, strict=True):
+                found = shard.query_batch(edge.QueryBatchRequest(queries))
+            for hits, scale in zip(found, scales, strict=True):
                 answers.append([Hit(cast(UUID, h.id), float(h.score * scale), decode(h.payload)) for h in hits])
         return answers
 
@@ -149,11 +153,38 @@ class EmbeddedCollection:
         with self._engine.using("count rows") as shard:
             return shard.count(edge.CountRequest(exact=True, filter=filter))
 
-    def scroll(self, where: Filter | None = None, *, with_vectors: bool = False) -> Iterator[StoredPoint]:
-        """All points, each once, in the order of their ids; read page by page, so that writes may come between."""
+    def scroll(
+        self,
+        where: Filter | None = None,
+        *,
+        with_vectors: bool = False,
+        fields: Sequence[str] | None = None,
+        after: UUID | None = None,
+    ) -> Iterator[StoredPoint]:
+        """Points, each once, in the order of their ids; read page by page, so that writes may come between."""
         return self._pages(to_edge(where), with_vectors)
 
-    def facet(self, field: str, limit: int = 100) -> dict[str, int]:
+    def sample(self, size: int, *, with_vectors: bool = False) -> list[StoredPoint]:
+        """Points at random, all different."""
+        raise NotImplementedError
+
+    def delete_where(self, where: Filter) -> None:
+        """Delete every point that the filter lets through."""
+        raise NotImplementedError
+
+    def create_index(self, field: str, kind: IndexKind) -> None:
+        """Index a payload field."""
+        raise NotImplementedError
+
+    def indexes(self) -> dict[str, IndexKind]:
+        """The indexed payload fields."""
+        raise NotImplementedError
+
+    def compact(self) -> None:
+        """Free what deleted and replaced points left."""
+        self._upkeep.tidy()
+
+    def facet(self, field: str, limit: int = 100, where: Filter | None = None) -> dict[str, int]:
         """Exact counts by value of one of our own keyword fields, largest first; `FilterError` for another field."""
         check_keyword_field(field)
         with self._engine.using("count by value") as shard:

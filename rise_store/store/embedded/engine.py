@@ -16,7 +16,8 @@ from pathlib import Path
 import qdrant_edge as edge
 
 from rise_store.errors import RiseStoreError, StoreError, StoreFullError, StoreInUseError
-from rise_store.store.payload import INDEXED_FIELDS, IndexKind
+from rise_store.store.backend import IndexKind
+from rise_store.store.payload import INDEXED_FIELDS
 
 VECTOR = "signature"
 

@@ -12,13 +12,13 @@ import numpy.typing as npt
 from rise_store.errors import StoreError
 from rise_store.records import Space
 from rise_store.store.backend import Tables
-from rise_store.store.disk import MIB, require_free
-from rise_store.store.embedded_collection import EmbeddedCollection
-from rise_store.store.engine import create_shard, engine_errors, shard_config
-from rise_store.store.layout import SpaceState, StoreFolder, check_location
-from rise_store.store.lock import StoreLock
+from rise_store.store.embedded.collection import EmbeddedCollection
+from rise_store.store.embedded.disk import MIB, require_free
+from rise_store.store.embedded.engine import create_shard, engine_errors, shard_config
+from rise_store.store.embedded.layout import SpaceState, StoreFolder, check_location
+from rise_store.store.embedded.lock import StoreLock
+from rise_store.store.embedded.upkeep import SEGMENT_BYTES
 from rise_store.store.tables import read_tables, tables_sha256, write_tables
-from rise_store.store.upkeep import SEGMENT_BYTES
 
 
 class EmbeddedBackend:
