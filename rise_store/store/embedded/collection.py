@@ -19,7 +19,6 @@ from rise_store.records import Space
 from rise_store.store.backend import Approximation, Hit, IndexKind, Payload, Point, SearchRequest, StoredPoint, Vector
 from rise_store.store.embedded.disk import size_bytes
 from rise_store.store.embedded.engine import VECTOR, create_index, index_kind
-from rise_store.store.embedded.filters import to_edge
 from rise_store.store.embedded.queries import EXACT, EngineQuery, dot_products, nearest, scaled_scores
 from rise_store.store.embedded.upkeep import Upkeep
 from rise_store.store.filters import Filter
@@ -28,6 +27,7 @@ from rise_store.store.paths import engine_path, join_path, parse_path
 from rise_store.store.payload import check_keyword_field, describe_example
 from rise_store.store.requests import check_requests
 from rise_store.store.selection import engine_fields, read_payload
+from rise_store.store.translate import to_edge
 from rise_store.store.vectors import check_queries, check_signatures, scaled_queries
 
 _BATCH_ROWS = 64  # vectors a call: writes are as fast as with 1 or 16 and slower from 128
@@ -50,6 +50,8 @@ class EmbeddedCollection:
         self._folder = folder
         self._upkeep = Upkeep(folder, space.dim, location)
         self._engine = self._upkeep.engine
+        with self._engine.using("list indexes") as shard:
+            self._indexes = _indexes(shard)
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Insert or replace points; durable against a killed process once it returns.
@@ -111,7 +113,7 @@ class EmbeddedCollection:
     def delete_where(self, where: Filter) -> None:
         """Delete every point that the filter lets through; a killed process may leave some of them."""
         # By ids: the log then says which ones, whatever the payloads are by the time it is replayed.
-        for page in self._id_pages(to_edge(where)):
+        for page in self._id_pages(self._filter(where)):
             self.delete(page)
 
     def retrieve(self, ids: Sequence[UUID], *, with_vectors: bool = False) -> dict[UUID, StoredPoint]:
@@ -135,7 +137,7 @@ class EmbeddedCollection:
         scaled = [number for number, request in enumerate(requests) if request.scaling is not None]
         answers: dict[int, list[Hit]] = {}
         for batch in _batches(plain, _BATCH_ROWS):
-            queries = dot_products([requests[number] for number in batch], self.space, approximation)
+            queries = dot_products([requests[number] for number in batch], self.space, self._indexes, approximation)
             with self._engine.using("search") as shard:
                 answers.update(zip(batch, _answers(shard, queries), strict=True))
         while scaled:
@@ -143,7 +145,7 @@ class EmbeddedCollection:
                 rows = shard.count(edge.CountRequest(exact=True))
                 size = max(1, min(_BATCH_ROWS, _CANDIDATES // max(1, rows)))
                 batch, scaled = scaled[:size], scaled[size:]
-                queries = scaled_scores([requests[number] for number in batch], self.space, rows)
+                queries = scaled_scores([requests[number] for number in batch], self.space, self._indexes, rows)
                 answers.update(zip(batch, _answers(shard, queries), strict=True))
         return [answers[number] for number in range(len(requests))]
 
@@ -161,7 +163,7 @@ class EmbeddedCollection:
 
     def count(self, where: Filter | None = None) -> int:
         """Exact number of points."""
-        filter = to_edge(where)
+        filter = self._filter(where)
         with self._engine.using("count rows") as shard:
             return shard.count(edge.CountRequest(exact=True, filter=filter))
 
@@ -177,7 +179,7 @@ class EmbeddedCollection:
         if after is not None and after.int == _LARGEST_ID:
             return iter(())
         start = None if after is None else UUID(int=after.int + 1)
-        return self._pages(to_edge(where), with_vectors, fields, start)
+        return self._pages(self._filter(where), with_vectors, fields, start)
 
     def sample(self, size: int, *, with_vectors: bool = False) -> list[StoredPoint]:
         """Points at random, all different; all of them where fewer than `size` are stored."""
@@ -192,25 +194,25 @@ class EmbeddedCollection:
         """Index a payload field; `FilterError` when it has an index of another kind."""
         name = join_path(parse_path(field))
         with self._engine.using("index a field") as shard:
-            known = _indexes(shard).get(name)
+            known = self._indexes.get(name)
             if known is None:
                 size = shard.count(edge.CountRequest(exact=True)) * _INDEX_BYTES
                 self._upkeep.before_write("index a field", rows=0, payload_bytes=size, replaces=False)
                 shard.update(create_index(name, kind))
                 shard.flush()
+                self._indexes = _indexes(shard)
             elif known != kind:
                 raise FilterError(f"{field} has a {known} index already, and can have no {kind} index beside it")
 
     def indexes(self) -> dict[str, IndexKind]:
         """The indexed payload fields."""
-        with self._engine.using("list indexes") as shard:
-            return _indexes(shard)
+        return dict(self._indexes)
 
     def facet(self, field: str, limit: int = 100, where: Filter | None = None) -> dict[str, int]:
         """Exact counts by value of a field with a keyword index, largest first; `FilterError` for another field."""
-        filter = to_edge(where)
+        filter = self._filter(where)
+        check_keyword_field(field, self._indexes)
         with self._engine.using("count by value") as shard:
-            check_keyword_field(field, _indexes(shard))
             hits = shard.facet(edge.FacetRequest(engine_path(field), limit=limit, exact=True, filter=filter)).hits
         ranked = sorted(hits, key=lambda hit: (-hit.count, str(hit.value)))
         # The growing segment still lists the values of deleted points, with a count of 0.
@@ -270,6 +272,9 @@ class EmbeddedCollection:
             yield [cast(UUID, record.id) for record in records]
             if offset is None:
                 return
+
+    def _filter(self, where: Filter | None) -> edge.Filter | None:
+        return to_edge(where, self._indexes)
 
     def _stored(self, shard: edge.EdgeShard, ids: Sequence[UUID]) -> set[UUID]:
         return {cast(UUID, record.id) for record in shard.retrieve(list(ids), False, False)}

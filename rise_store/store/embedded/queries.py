@@ -5,7 +5,7 @@ All facts about the engine in here were measured with qdrant-edge-py 0.9.0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
@@ -14,10 +14,10 @@ import numpy as np
 import qdrant_edge as edge
 
 from rise_store.records import Space
-from rise_store.store.backend import Approximation, Hit, PerChannel, RowNorm, SearchRequest, Vector
+from rise_store.store.backend import Approximation, Hit, IndexKind, PerChannel, RowNorm, SearchRequest, Vector
 from rise_store.store.embedded.engine import VECTOR
-from rise_store.store.embedded.filters import to_edge
 from rise_store.store.selection import engine_fields, read_payload
+from rise_store.store.translate import to_edge
 from rise_store.store.vectors import channel_halves, check_queries, scaled_queries
 
 EXACT = edge.SearchParams(exact=True, quantization=edge.QuantizationSearchParams(ignore=True))
@@ -45,7 +45,10 @@ class EngineQuery:
 
 
 def dot_products(
-    requests: Sequence[SearchRequest], space: Space, approximation: Approximation | None
+    requests: Sequence[SearchRequest],
+    space: Space,
+    indexes: Mapping[str, IndexKind],
+    approximation: Approximation | None,
 ) -> list[EngineQuery]:
     """Requests without scaling."""
     rows, scales = scaled_queries(_vectors(requests, space))
@@ -56,7 +59,7 @@ def dot_products(
             request.limit,
             offset=request.offset,
             query=nearest(row),
-            filter=to_edge(request.where),
+            filter=to_edge(request.where, indexes),
             params=parameters,
             with_payload=_payload(request),
             score_threshold=_threshold(request, float(scale)),
@@ -65,7 +68,9 @@ def dot_products(
     return queries
 
 
-def scaled_scores(requests: Sequence[SearchRequest], space: Space, rows: int) -> list[EngineQuery]:
+def scaled_scores(
+    requests: Sequence[SearchRequest], space: Space, indexes: Mapping[str, IndexKind], rows: int
+) -> list[EngineQuery]:
     """Requests with scaling, in a collection of `rows` points: a formula over the dot products of all of them.
 
     Every row is prefetched, since the engine takes the dot product of a row that is missing from a prefetch for 0.
@@ -78,7 +83,7 @@ def scaled_scores(requests: Sequence[SearchRequest], space: Space, rows: int) ->
         else:
             assert isinstance(request.scaling, PerChannel)
             parts, scale, expression = _by_channel(vector, space)
-        where = to_edge(request.where)
+        where = to_edge(request.where, indexes)
         found = edge.QueryRequest(
             request.limit,
             offset=request.offset,
