@@ -114,7 +114,10 @@ def test_no_hits_are_no_error(command: Command, library: Path, format_: str) -> 
 def test_the_completion_is_what_is_asked_about(command: Command, library: Path) -> None:
     query = ("query", "--store", library, "-k", "3", "--format", "json")
     done = command(*query, "--prompt", "Who found it?", "--completion", " The dog.")
-    assert done.json["query"] == {"id": "", "text": None, "prompt": "Who found it?", "completion": " The dog."}
+    assert done.json["query"] == {
+        **{"id": "", "text": None, "prompt": "Who found it?", "completion": " The dog."},
+        **{"where": None, "k": None},
+    }
     whole = command(*query, "--text", "Who found it? The dog.")
     assert done.json["results"][0]["score"] != whole.json["results"][0]["score"]
 
