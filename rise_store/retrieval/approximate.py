@@ -8,7 +8,7 @@ from rise_store.store import Approximation
 
 OVERSAMPLINGS = (1.0, 2.0, 4.0, 8.0)  # that a recall audit tries with a coarse copy
 WIDTHS = (64, 128, 256)  # that it tries with a graph
-HOW_TO = "it needs a coarse copy of the signatures (quantization) or a graph (hnsw), chosen when a space is created"
+HOW_TO = "ingest into a new store with --quantization or --hnsw to have one"
 
 
 def choose_approximation(
@@ -25,12 +25,12 @@ def choose_approximation(
         ConfigError: the space was stored without what is asked for.
     """
     if storage.quantization is None and not storage.hnsw:
-        raise ConfigError(f"this space has no approximate search: {HOW_TO}. Leave --approximate out for exact search")
+        raise ConfigError(f"this space has no approximate search; {HOW_TO}, or leave --approximate out")
     if ef is not None and not storage.hnsw:
-        raise ConfigError(f"ef is {ef}, but this space has no graph (hnsw) to walk through; leave --ef out")
+        raise ConfigError(f"ef is {ef}, but this space has no graph to walk through; leave --ef out")
     if oversampling is not None and storage.quantization is None:
         raise ConfigError(
-            f"oversampling is {oversampling:g}, but this space has no coarse copy (quantization) to rescore from; "
+            f"oversampling is {oversampling:g}, but this space has no coarse copy to rescore from; "
             "leave --oversampling out"
         )
     fields = {"oversampling": oversampling, "ef": ef}
