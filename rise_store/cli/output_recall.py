@@ -33,4 +33,4 @@ def echo_recall(report: RecallReport, format_: str) -> None:
     asked = f"{report.queries} stored signatures asked of {among}; at least: lower end of the 95 % interval (Wilson)"
     out.print(Text(asked, style="dim"))
     chosen = "" if report.recommended is None else f"{describe_search(report.recommended)}, "
-    out.print(Text(f"recommended: {chosen}{report.reason}"))
+    out.print(Text(f"recommended: {chosen}{report.reason}"), soft_wrap=True)
