@@ -15,7 +15,7 @@ from rise_store.records import AttributionGroups, InfluenceShare
 from rise_store.retrieval.approximate import to_store
 from rise_store.retrieval.plan import Search
 from rise_store.retrieval.where import check_fields
-from rise_store.store import OWN_FIELDS, Collection, Exists, Payload, SearchRequest, resolve_field
+from rise_store.store import OWN_FIELDS, Collection, Equals, Payload, SearchRequest, resolve_field
 from rise_store.store.paths import parse_path
 
 DEFAULT_OVER = 1_000
@@ -35,7 +35,7 @@ def group_field(name: str, collection: Collection) -> str:
     if field in _NO_GROUPS:
         raise FilterError(f"cannot group by {name!r}; name a field such as dataset, license or metadata.topic")
     if field not in OWN_FIELDS:
-        check_fields(Exists(field), collection)
+        check_fields(Equals(field, ""), collection)
     return field
 
 
