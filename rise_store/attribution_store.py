@@ -31,6 +31,7 @@ from rise_store.records import (
 from rise_store.retrieval import (
     Search,
     SearchOptions,
+    Where,
     attribute,
     create_index,
     group_field,
@@ -143,7 +144,7 @@ class AttributionStore:
         completion: str | None = None,
         k: int | None = None,
         offset: int = 0,
-        where: str | Sequence[str] = (),
+        where: Where = (),
         model: str | Path | SignatureEncoder | None = None,
         space: str | None = None,
         **options: Unpack[AskOptions],
@@ -162,7 +163,7 @@ class AttributionStore:
         *,
         k: int | None = None,
         offset: int = 0,
-        where: str | Sequence[str] = (),
+        where: Where = (),
         model: str | Path | SignatureEncoder | None = None,
         space: str | None = None,
         **options: Unpack[AskOptions],
@@ -173,7 +174,7 @@ class AttributionStore:
             queries: what is asked; a query's own `k` replaces the common one, its own filter holds beside `where`.
             k: how many examples to return for each; by default 10, or all where fewer are stored.
             offset: how many of the best examples to pass over first, for pages; ranks count them.
-            where: `KEY=VALUE` conditions, all of which must hold.
+            where: conditions, all of which must hold: in the language of `docs/filters.md`, as JSON or as a dict.
             model: where to load the model from, when it is not where the space says; or an encoder.
             space: fingerprint of the space (its beginning is enough), when the store has several.
             options: metric, weights, lambdas, min_score, approximate, oversampling, ef: see `SearchOptions`;
@@ -187,7 +188,7 @@ class AttributionStore:
         """
         searching, loading = _split(options)
         collection = self._collection(space)
-        search = Search.plan(collection, queries, k=k, offset=offset, where=_conditions(where), **searching)
+        search = Search.plan(collection, queries, k=k, offset=offset, where=where, **searching)
         encoder = self._encoders.of_space(collection.space, model, loading)
         return attribute(search, encoder.encode_queries(queries).signatures)
 
@@ -197,7 +198,7 @@ class AttributionStore:
         queries: Sequence[Query],
         *,
         over: int | None = DEFAULT_OVER,
-        where: str | Sequence[str] = (),
+        where: Where = (),
         model: str | Path | SignatureEncoder | None = None,
         space: str | None = None,
         **options: Unpack[AskOptions],
@@ -212,7 +213,7 @@ class AttributionStore:
         """
         searching, loading = _split(options)
         collection = self._collection(space)
-        search = Search.plan(collection, queries, where=_conditions(where), **searching)
+        search = Search.plan(collection, queries, where=where, **searching)
         field = group_field(field, collection)
         encoder = self._encoders.of_space(collection.space, model, loading)
         return influence(search, encoder.encode_queries(queries).signatures, field, over)
@@ -223,7 +224,7 @@ class AttributionStore:
         sample: int = DEFAULT_SAMPLE,
         k: int = 10,
         at_least: float = DEFAULT_AT_LEAST,
-        where: str | Sequence[str] = (),
+        where: Where = (),
         seed: int | None = None,
         space: str | None = None,
         progress: RecallProgress | None = None,
@@ -234,7 +235,7 @@ class AttributionStore:
             sample=sample,
             k=k,
             at_least=at_least,
-            where=_conditions(where),
+            where=where,
             seed=seed,
             progress=progress,
         )
@@ -290,10 +291,6 @@ def _split(options: AskOptions) -> tuple[SearchOptions, LoadOptions]:
     for name, value in options.items():
         parts[name not in SearchOptions.__annotations__][name] = value
     return cast(SearchOptions, parts[0]), cast(LoadOptions, parts[1])
-
-
-def _conditions(where: str | Sequence[str]) -> Sequence[str]:
-    return [where] if isinstance(where, str) else where
 
 
 def _source(corpus: Corpus) -> Iterable[Example | RejectedRow]:

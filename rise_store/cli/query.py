@@ -8,7 +8,7 @@ import click
 from typing_extensions import Unpack
 
 from rise_store.attribution_store import AskOptions, AttributionStore, make_query
-from rise_store.cli.options import format_option, model_options, space_option, store_option
+from rise_store.cli.options import format_option, model_options, space_option, store_option, where_option
 from rise_store.cli.output import echo_results
 from rise_store.cli.output_groups import echo_groups
 from rise_store.cli.progress import working
@@ -43,9 +43,7 @@ from rise_store.retrieval.groups import DEFAULT_OVER
 )
 @click.option("--weights", metavar="WEIGHTS", default="rh=1,gh=1", show_default=True, help="Weights of the channels.")
 @click.option("--lambdas", metavar="LAMBDAS", help="Of the metric paper, as in rh=1,gh=0.3.  [default: the space's]")
-@click.option(
-    "--where", multiple=True, metavar="KEY=VALUE", help="Only examples with this field; repeated: all must hold."
-)
+@where_option
 @click.option("--group-by", metavar="FIELD", help="Show the share of influence by dataset, license, metadata.x ...")
 @click.option(
     "--group-over",
@@ -86,6 +84,7 @@ def query(
     Examples:
       rise-store query --store my-store --prompt "Who wrote it?" --completion "Ada did." -k 5
       rise-store query --store my-store --text "Ada wrote it." --where license=MIT --weights rh=1,gh=0.5
+      rise-store query --store my-store --text "Ada wrote it." --where 'tokens >= 50 and not topic in (spam, ads)'
       rise-store query --store my-store --text "Ada wrote it." --group-by license --group-over all
       rise-store query --store my-store --file answers.jsonl --format jsonl
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from rise_store.attribution_store import AttributionStore
-from rise_store.cli.options import format_option, space_option, store_option
+from rise_store.cli.options import format_option, space_option, store_option, where_option
 from rise_store.cli.output_recall import echo_recall
 from rise_store.cli.progress import search_bar
 from rise_store.retrieval.recall import DEFAULT_AT_LEAST, DEFAULT_SAMPLE
@@ -25,9 +25,7 @@ from rise_store.retrieval.recall import DEFAULT_AT_LEAST, DEFAULT_SAMPLE
     metavar="RECALL",
     help="Recommend no setting that finds less of the exact answer.",
 )
-@click.option(
-    "--where", multiple=True, metavar="KEY=VALUE", help="Search only examples with this field; repeated: all must hold."
-)
+@where_option
 @click.option("--seed", type=int, metavar="SEED", help="Draw the same examples again from an unchanged store.")
 @space_option
 @format_option("table", "json")

@@ -31,7 +31,7 @@ class AttributionGroups(Record):
     negative: float = Field(description="sum of their negative scores, 0 or below")
     space: str = Field(description="fingerprint of the space")
     weights: Weights
-    where: str | None = Field(None, description="the filter, as it was given")
+    where: str | None = Field(None, description="the filter, in the language of --where")
     candidates: int = Field(description="stored examples that the filter let through")
     metric: Metric = Field("dot", description="what a score is")
     lambdas: Lambdas | None = Field(None, description="those of the metric paper")

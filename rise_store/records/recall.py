@@ -24,7 +24,7 @@ class RecallReport(Record):
     space: str = Field(description="fingerprint of the space")
     storage: Storage
     examples: int = Field(description="stored examples that the filter let through")
-    where: str | None = Field(None, description="the filter, as it was given")
+    where: str | None = Field(None, description="the filter, in the language of --where")
     queries: int = Field(description="stored signatures that were drawn at random and asked with")
     k: int = Field(description="length of the answers, the query's own row left out")
     at_least: float = Field(description="recall that a setting must reach to be recommended")

@@ -7,15 +7,17 @@ from rise_store.retrieval.metrics import Scoring
 from rise_store.retrieval.plan import Search, SearchOptions
 from rise_store.retrieval.recall import measure_recall
 from rise_store.retrieval.weights import parse_weights
-from rise_store.retrieval.where import check_fields, parse_where
+from rise_store.retrieval.where import Where, check_fields, format_where, parse_where
 
 __all__ = [
     "Scoring",
     "Search",
     "SearchOptions",
+    "Where",
     "attribute",
     "check_fields",
     "create_index",
+    "format_where",
     "group_field",
     "influence",
     "list_indexes",

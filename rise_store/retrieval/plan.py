@@ -14,8 +14,8 @@ from rise_store.errors import ConfigError, RiseStoreError, StoreError
 from rise_store.records import ApproximateSearch, Lambdas, Metric, Query, Weights
 from rise_store.retrieval.approximate import choose_approximation
 from rise_store.retrieval.metrics import Scoring
-from rise_store.retrieval.where import check_fields, parse_where
-from rise_store.store import And, Collection, Filter
+from rise_store.retrieval.where import Where, check_fields, format_where, parse_where
+from rise_store.store import Collection, Filter
 
 DEFAULT_K = 10
 
@@ -38,7 +38,7 @@ class Question:
 
     query: Query
     k: int
-    where: str | None  # the filter, as it was given
+    where: str | None  # the filter, in the language of --where
     filter: Filter | None
     candidates: int  # stored examples that the filter lets through
 
@@ -62,7 +62,7 @@ class Search:
         *,
         k: int | None = None,
         offset: int = 0,
-        where: Sequence[str] = (),
+        where: Where = (),
         **options: Unpack[SearchOptions],
     ) -> Search:
         """Check a search against what is stored.
@@ -72,7 +72,7 @@ class Search:
             queries: what is asked; each may have a k and a filter of its own.
             k: how many to return; by default 10, or all where fewer are stored.
             offset: how many to pass over first.
-            where: conditions, all of which must hold for every query.
+            where: conditions, all of which must hold for every query: see `parse_where`.
             options: see `SearchOptions`.
 
         Raises:
@@ -111,10 +111,10 @@ class Search:
 class _Filters:
     """The common filter joined with those of queries, each read and counted once."""
 
-    def __init__(self, collection: Collection, stored: int, common: Sequence[str]) -> None:
+    def __init__(self, collection: Collection, stored: int, common: Where) -> None:
         self._collection = collection
         self._stored = stored
-        self._common = tuple(common)
+        self._common = list(common) if isinstance(common, Sequence) and not isinstance(common, str) else [common]
         self._known: dict[bytes, tuple[str | None, Filter | None, int]] = {}
         self._read(())  # so that what is wrong with the common filter is not put down to a query
 
@@ -124,13 +124,12 @@ class _Filters:
     def _read(self, own: tuple[Any, ...]) -> tuple[str | None, Filter | None, int]:
         key = orjson.dumps(own)
         if key not in self._known:
-            parts = [part for part in (parse_where(self._common), parse_where(own)) if part is not None]
-            filter_ = None if not parts else parts[0] if len(parts) == 1 else And(tuple(parts))
-            candidates = self._stored
-            if filter_ is not None:
+            filter_ = parse_where([*self._common, *own])
+            if filter_ is None:
+                self._known[key] = (None, None, self._stored)
+            else:
                 check_fields(filter_, self._collection)
-                candidates = self._collection.count(filter_)
-            self._known[key] = (" and ".join((*self._common, *own)) or None, filter_, candidates)
+                self._known[key] = (format_where(filter_), filter_, self._collection.count(filter_))
         return self._known[key]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from rise_store.errors import ConfigError, FilterError, StoreError
 from rise_store.records import ApproximateSearch, RecallMeasurement, RecallReport
 from rise_store.retrieval.approximate import HOW_TO, approximations, to_store
-from rise_store.retrieval.where import check_fields, parse_where
+from rise_store.retrieval.where import Where, check_fields, format_where, parse_where
 from rise_store.store import Approximation, Collection, Filter, Hit, SearchRequest, StoredPoint
 
 DEFAULT_SAMPLE = 200
@@ -30,7 +30,7 @@ def measure_recall(
     sample: int = DEFAULT_SAMPLE,
     k: int = 10,
     at_least: float = DEFAULT_AT_LEAST,
-    where: Sequence[str] = (),
+    where: Where = (),
     seed: int | None = None,
     progress: RecallProgress | None = None,
 ) -> RecallReport:
@@ -45,7 +45,7 @@ def measure_recall(
         sample: how many of them to ask with, drawn at random; all where fewer are stored.
         k: length of the answers.
         at_least: recall that a setting must reach, 0 to 1.
-        where: conditions of the search; the rows that are asked with need not meet them.
+        where: conditions of the search, see `parse_where`; the rows that are asked with need not meet them.
         seed: draws the same rows again from an unchanged store.
         progress: is told of every search.
 
@@ -110,7 +110,7 @@ def measure_recall(
         space=collection.space.fingerprint,
         storage=collection.space.storage,
         examples=candidates,
-        where=" and ".join(where) or None,
+        where=None if filter_ is None else format_where(filter_),
         queries=len(asked),
         k=k,
         at_least=at_least,

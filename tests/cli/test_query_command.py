@@ -98,7 +98,7 @@ def test_weights_and_filters(command: Command, library: Path) -> None:
     assert {hit["license"] for hit in done.json["results"]} == {"MIT"}
     assert [hit["channels"]["gh"] for hit in done.json["results"]] == pytest.approx([0] * 4, abs=1e-6)
     assert (done.json["candidates"], len(done.json["results"])) == (4, 4)
-    assert done.json["where"] == "license=MIT and dataset=tales"
+    assert done.json["where"] == "license = MIT and dataset = tales"
     assert done.json["weights"] == {"rh": 1.0, "gh": 0.0}
 
 
@@ -206,7 +206,7 @@ class TestGroups:
         assert {line.split()[-1]: line.split()[1] for line in lines[2:4]} == {"true": "1", "false": "7"}
         assert sum(float(line.split()[0].rstrip("%")) for line in lines[2:4]) == pytest.approx(100, abs=0.1)
         assert lines[4].startswith(
-            "share of the positive scores of 8 of 8 examples where dataset=tales; their negative"
+            "share of the positive scores of 8 of 8 examples where dataset = tales; their negative"
         )
 
     def test_as_jsonl_and_csv(self, command: Command, library: Path) -> None:

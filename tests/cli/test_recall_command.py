@@ -29,7 +29,7 @@ def test_as_json(command: Command, library: Path) -> None:
         *("--at-least", "0.9", "--format", "json"),
     ).json
     assert (report["queries"], report["k"], report["examples"], report["at_least"]) == (4, 3, 6, 0.9)
-    assert report["where"] == "license=MIT"
+    assert report["where"] == "license = MIT"
     assert report["recommended"] is None
     assert [one["approximate"] for one in report["measurements"]] == [None]
 

@@ -81,7 +81,7 @@ def test_rows_without_the_field_are_the_group_null(collection: Collection) -> No
 
 def test_a_filter_and_a_least_score_narrow_what_is_considered(collection: Collection) -> None:
     answer = groups_of(collection, 1, "dataset", None, where=["license=MIT"])
-    assert (answer.rows, answer.candidates, answer.where) == (30, 30, "license=MIT")
+    assert (answer.rows, answer.candidates, answer.where) == (30, 30, "license = MIT")
     positive = groups_of(collection, 1, "dataset", None, min_score=0.0)
     assert positive.negative == 0
     assert positive.positive == pytest.approx(groups_of(collection, 1, "dataset", None).positive)

@@ -42,15 +42,13 @@ def test_a_query_may_have_a_filter_and_a_k_of_its_own(library: OpenStore, encode
     queries = [
         Query(text=TEXT),
         Query(text=TEXT, where="author.name=Ada"),
-        Query(text=TEXT, where="author.name=Grace", k=3),
+        Query(text=TEXT, where={"field": "author.name", "equals": "Grace"}, k=3),
         Query(text=TEXT, k=2),
     ]
     results = library.attribute_all(queries, k=20, where="dataset=stories", model=encoder)
     assert [len(result.results) for result in results] == [20, 12, 3, 2]
     assert [result.candidates for result in results] == [24, 12, 12, 24]
-    assert results[1].where is not None
-    assert "dataset=stories" in results[1].where
-    assert "author.name=Ada" in results[1].where
+    assert results[1].where == "dataset = stories and author.name = Ada"
     for result, name in ((results[1], "Ada"), (results[2], "Grace")):
         assert {(hit.dataset, hit.metadata["author"]["name"]) for hit in result.results} == {("stories", name)}
     alone = library.attribute_all([queries[2]], where="dataset=stories", model=encoder)[0]

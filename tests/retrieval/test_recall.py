@@ -79,7 +79,7 @@ class TestMeasured:
 
     def test_a_filter_is_kept(self, collection: Collection) -> None:
         filtered = measure_recall(collection, sample=10, k=3, seed=1, where=["license=MIT"])
-        assert (filtered.examples, filtered.where) == (150, "license=MIT")
+        assert (filtered.examples, filtered.where) == (150, "license = MIT")
         assert all(one.recall > 0 for one in filtered.measurements)
 
     def test_all_rows_are_asked_with_where_there_are_fewer(self, collection: Collection) -> None:
