@@ -63,7 +63,7 @@ class StorageChoice:
         if self.profile is not None and self.profile not in {profile_of(space), *profiles}:
             raise _mismatch(space, "--profile", f"profile {self.profile}")
         if self.quantization is not None and self.quantization != space.storage.quantization:
-            raise _mismatch(space, "--quantization", f"a coarse copy of {self.quantization} bits")
+            raise _mismatch(space, "--quantization", f"a {self.quantization}-bit coarse copy")
         if self.hnsw and not space.storage.hnsw:
             raise _mismatch(space, "--hnsw", "a graph")
 
@@ -79,7 +79,7 @@ def profile_of(space: Space) -> str:
 def describe_storage(space: Space) -> str:
     """How a space keeps its signatures, in words."""
     storage = space.storage
-    coarse = f", coarse copy of {storage.quantization} bits" if storage.quantization else ""
+    coarse = f", {storage.quantization}-bit coarse copy" if storage.quantization else ""
     graph = ", graph" if storage.hnsw else ""
     return f"{profile_of(space)}{coarse}{graph} ({storage.bytes_per_vector(space.dim):,} bytes a signature)"
 
