@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rise_store.errors import ConfigError, SpaceMismatchError
-from rise_store.records import EstimatorConfig, Space, Storage
+from rise_store.records import EstimatorConfig, Space, Storage, validated
 
 Profile = Literal["float16", "turbo8", "turbo4", "small"]
 CoarseBits = Literal[4, 2, 1]
@@ -25,9 +25,9 @@ class StorageChoice:
     hnsw: bool = False
 
     def storage(self) -> Storage:
-        """The storage of a new space."""
+        """The storage of a new space; `ConfigError` for one that there is not."""
         vectors = "float16" if self.profile in (None, "small") else self.profile
-        return Storage.model_validate({"vectors": vectors, "quantization": self.quantization, "hnsw": self.hnsw})
+        return validated(Storage, "storage", {"vectors": vectors, "quantization": self.quantization, "hnsw": self.hnsw})
 
     def estimator(self, config: EstimatorConfig | None) -> EstimatorConfig | None:
         """The settings for a new space: those given, with the widths of the profile where it has some.
@@ -63,7 +63,7 @@ class StorageChoice:
         if self.profile is not None and self.profile not in {profile_of(space), *profiles}:
             raise _mismatch(space, "--profile", f"profile {self.profile}")
         if self.quantization is not None and self.quantization != space.storage.quantization:
-            raise _mismatch(space, "--quantization", f"a coarse copy of {self.quantization} bits")
+            raise _mismatch(space, "--quantization", f"a {self.quantization}-bit coarse copy")
         if self.hnsw and not space.storage.hnsw:
             raise _mismatch(space, "--hnsw", "a graph")
 
@@ -79,7 +79,7 @@ def profile_of(space: Space) -> str:
 def describe_storage(space: Space) -> str:
     """How a space keeps its signatures, in words."""
     storage = space.storage
-    coarse = f", coarse copy of {storage.quantization} bits" if storage.quantization else ""
+    coarse = f", {storage.quantization}-bit coarse copy" if storage.quantization else ""
     graph = ", graph" if storage.hnsw else ""
     return f"{profile_of(space)}{coarse}{graph} ({storage.bytes_per_vector(space.dim):,} bytes a signature)"
 
