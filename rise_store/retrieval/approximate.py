@@ -14,7 +14,9 @@ HOW_TO = "ingest into a new store with --quantization or --hnsw to have one"
 def choose_approximation(
     storage: Storage, oversampling: float | None = None, ef: int | None = None
 ) -> ApproximateSearch:
-    """The approximate search to use: the coarse copy where there is one, else the graph; `ef` asks for the graph.
+    """The approximate search to use: a scan of the coarse copy, or the graph where there is one.
+
+    A graph is walked with the coarse copy where a space has both, since no engine scans the copy then.
 
     Args:
         storage: of the space.
@@ -33,20 +35,18 @@ def choose_approximation(
             f"oversampling is {oversampling:g}, but this space has no coarse copy to rescore from; "
             "leave --oversampling out"
         )
-    fields = {"oversampling": oversampling, "ef": ef}
-    method = "quantized" if storage.quantization is not None and ef is None else "hnsw"
+    fields = {"method": "hnsw" if storage.hnsw else "quantized", "oversampling": oversampling, "ef": ef}
     given = {name: value for name, value in fields.items() if value is not None}
-    return validated(ApproximateSearch, "approximate search:", {"method": method, **given})
+    return validated(ApproximateSearch, "approximate search:", given)
 
 
 def approximations(storage: Storage) -> list[ApproximateSearch]:
     """Every approximate setting of a space that is worth a measurement."""
-    found = []
-    if storage.quantization is not None:
-        found += [ApproximateSearch(method="quantized", oversampling=factor) for factor in OVERSAMPLINGS]
     if storage.hnsw:
-        found += [ApproximateSearch(method="hnsw", ef=width) for width in WIDTHS]
-    return found
+        return [ApproximateSearch(method="hnsw", ef=width) for width in WIDTHS]
+    if storage.quantization is not None:
+        return [ApproximateSearch(method="quantized", oversampling=factor) for factor in OVERSAMPLINGS]
+    return []
 
 
 def to_store(approximate: ApproximateSearch | None) -> Approximation | None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Command
+from tests.cli.conftest import SMALL_OPTIONS, Command
+from tests.ingest.examples import story_rows, write_rows
 
 
 def test_a_store_without_approximate_search(command: Command, library: Path) -> None:
@@ -47,3 +48,24 @@ def test_errors(command: Command, library: Path, options: tuple[str, ...], messa
     done = command("recall", "--store", library, *options)
     assert message in done.error
     assert done.out == ""
+
+
+def test_a_store_with_a_coarse_copy(command: Command, store: Path, tiny_model: Path) -> None:
+    file = write_rows(Path("stories.jsonl"), story_rows(60))
+    ingest = ("ingest", file, "--store", store, "--model", tiny_model, "--dataset", "tales", "--quantization", "1")
+    assert command(*ingest, *SMALL_OPTIONS).code == 0
+    audit = ("recall", "--store", store, "--sample", "10", "-k", "3")
+    report = command(*audit, "--format", "json").json
+    settings = [one["approximate"] for one in report["measurements"]]
+    assert settings[0] is None
+    assert [setting["oversampling"] for setting in settings[1:]] == [1, 2, 4, 8]
+    table = command(*audit).out.splitlines()
+    assert [line.split("  ")[0] for line in table[2:6]] == [f"quantized, oversampling {n}" for n in (1, 2, 4, 8)]
+    assert sum("recommended" in line for line in table[:6]) == 1
+    query = ("query", "--store", store, "--text", story_rows(4)[3]["text"], "-k", "3", "--approximate")
+    result = command(*query, "--format", "json").json
+    assert result["results"][0]["example_id"] == "row-3"
+    assert result["approximate"] == {"method": "quantized", "oversampling": 4.0, "ef": None}
+    assert "3 of 60 examples, approximate: quantized, oversampling 4;" in command(*query).out
+    refused = command(*query, "--ef", "64").error
+    assert refused == "ef is 64, but this space has no graph to walk through; leave --ef out"
