@@ -222,7 +222,7 @@ class AttributionStore:
         self,
         *,
         sample: int = DEFAULT_SAMPLE,
-        k: int = 10,
+        k: int | None = None,
         at_least: float = DEFAULT_AT_LEAST,
         where: Where = (),
         seed: int | None = None,

@@ -16,7 +16,9 @@ from rise_store.retrieval.recall import DEFAULT_AT_LEAST, DEFAULT_SAMPLE
 @click.option(
     "--sample", type=int, default=DEFAULT_SAMPLE, show_default=True, metavar="N", help="Stored examples to ask with."
 )
-@click.option("-k", type=int, default=10, show_default=True, metavar="K", help="Length of the answers.")
+@click.option(
+    "-k", type=int, metavar="K", help="Length of the answers.  [default: 10, or all others where fewer are stored]"
+)
 @click.option(
     "--at-least",
     type=float,
@@ -32,7 +34,7 @@ from rise_store.retrieval.recall import DEFAULT_AT_LEAST, DEFAULT_SAMPLE
 def recall(
     store: str,
     sample: int,
-    k: int,
+    k: int | None,
     at_least: float,
     where: tuple[str, ...],
     seed: int | None,

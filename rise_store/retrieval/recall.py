@@ -13,6 +13,7 @@ import numpy as np
 from rise_store.errors import ConfigError, FilterError, StoreError
 from rise_store.records import ApproximateSearch, RecallMeasurement, RecallReport
 from rise_store.retrieval.approximate import HOW_TO, approximations, to_store
+from rise_store.retrieval.plan import DEFAULT_K
 from rise_store.retrieval.where import Where, check_fields, format_where, parse_where
 from rise_store.store import Approximation, Collection, Filter, Hit, SearchRequest, StoredPoint
 
@@ -28,7 +29,7 @@ def measure_recall(
     collection: Collection,
     *,
     sample: int = DEFAULT_SAMPLE,
-    k: int = 10,
+    k: int | None = None,
     at_least: float = DEFAULT_AT_LEAST,
     where: Where = (),
     seed: int | None = None,
@@ -43,20 +44,24 @@ def measure_recall(
     Args:
         collection: the stored examples.
         sample: how many of them to ask with, drawn at random; all where fewer are stored.
-        k: length of the answers.
+        k: length of the answers; by default 10, or all others where fewer are stored.
         at_least: recall that a setting must reach, 0 to 1.
         where: conditions of the search, see `parse_where`; the rows that are asked with need not meet them.
         seed: draws the same rows again from an unchanged store.
         progress: is told of every search.
 
     Raises:
-        StoreError: the collection is empty.
+        StoreError: the collection is empty, or holds a single example.
         ConfigError: sample, k or at_least outside its range.
         FilterError: a filter that cannot be read, or lets nothing through.
     """
     stored = collection.count()
     if stored == 0:
         raise StoreError("the store holds no examples; ingest a corpus first")
+    if stored == 1:
+        raise StoreError("the store holds 1 example, and without its own row every answer is empty; ingest more first")
+    if k is None:
+        k = min(DEFAULT_K, stored - 1)
     if sample < 1:
         raise ConfigError(f"sample is {sample}; ask with at least 1 stored example")
     if not 1 <= k < stored:

@@ -16,8 +16,9 @@ from rise_store.records import ApproximateSearch, RecallMeasurement, RecallRepor
 from rise_store.retrieval import measure_recall
 from rise_store.retrieval.approximate import approximations
 from rise_store.retrieval.recall import found_of, recommend, wilson_low
+from rise_store.signature import SignatureEncoder
 from rise_store.store import Approximation, Collection, Hit, SearchRequest
-from tests.ingest.examples import OpenStore
+from tests.ingest.examples import OpenStore, story_rows
 from tests.retrieval.channel_rows import Channels, collection_of
 
 ROWS = Channels.random(300, seed=5)
@@ -130,6 +131,14 @@ def test_what_cannot_be_measured_is_refused(library: OpenStore, options: dict[st
 def test_an_empty_store_has_no_recall(store: OpenStore) -> None:
     with pytest.raises(StoreError, match="ingest a corpus first"):
         store.recall()
+
+
+def test_answers_are_no_longer_than_the_store(store: OpenStore, encoder: SignatureEncoder) -> None:
+    store.ingest(story_rows(1), dataset="stories", model=encoder)
+    with pytest.raises(StoreError, match="the store holds 1 example, and without its own row"):
+        store.recall()
+    store.ingest(story_rows(4), dataset="stories", model=encoder)
+    assert store.recall().k == 3
 
 
 def hits(*scores: float) -> list[Hit]:
