@@ -38,7 +38,6 @@ from rise_store.store import (
     Prefix,
     Range,
     RowNorm,
-    Scaling,
     SearchRequest,
 )
 
@@ -88,14 +87,30 @@ FILTERS = st.recursive(
     ),
     max_leaves=3,
 )
-WEIGHTS = st.sampled_from([(1.0, 1.0), (0.0, 1.0), (2.0, 0.5), (1.0, 0.0)])
-SCALINGS = st.sampled_from([None, None, RowNorm(1.0, 0.5), RowNorm(0.0, 3.0), PerChannel()])
 
 
-def score(query: np.ndarray, vector: np.ndarray, payload: dict[str, Any], scaling: Scaling | None) -> float:
+@st.composite
+def requests(draw: st.DrawFn) -> SearchRequest:
+    """A query with channel weights folded in, and whatever else a request may ask."""
+    weights = draw(st.sampled_from([(1.0, 1.0), (0.0, 1.0), (2.0, 0.5), (1.0, 0.0)]))
+    scaling = draw(st.sampled_from([None, RowNorm(1.0, 0.5), RowNorm(0.0, 3.0), PerChannel()]))
+    least = draw(st.sampled_from([None, None, 0.0, 0.5, -1.015625]))  # multiples of 1/256, as dot products are
+    if least is not None and scaling is not None:
+        least += 1e-3  # which no score comes as near to as rounding could carry it
+    return SearchRequest(
+        (make_vector(draw(st.integers(0, 1000))) * np.repeat(weights, (DIM_RH, DIM - DIM_RH))).astype(np.float32),
+        limit=draw(st.sampled_from([1, 3, 10, 40])),
+        where=draw(st.none() | FILTERS),
+        offset=draw(st.sampled_from([0, 0, 1, 5])),
+        min_score=least,
+        scaling=scaling,
+    )
+
+
+def score(request: SearchRequest, vector: np.ndarray, payload: dict[str, Any]) -> float:
     """The score of a row, by the definition."""
-    products = vector.astype(float) * query.astype(float)
-    norms = payload["channel_norms"]
+    products = vector.astype(float) * request.vector.astype(float)
+    norms, scaling = payload["channel_norms"], request.scaling
     if isinstance(scaling, PerChannel):
         parts = ((products[:DIM_RH].sum(), norms["rh"]), (products[DIM_RH:].sum(), norms["gh"]))
         return float(sum(part / norm for part, norm in parts if norm))
@@ -110,10 +125,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     collection: Collection
 
-    @initialize()
-    def empty(self) -> None:
+    @initialize(fields=st.lists(FIELDS, min_size=1, max_size=5))
+    def begin(self, fields: list[dict[str, Any]]) -> None:
         self.collection.delete([point.id for point in self.collection.scroll()])
         self.rows: dict[UUID, tuple[np.ndarray, dict[str, Any]]] = {}
+        self.upsert([(number, number, fields[number % len(fields)]) for number in range(20)])
 
     def passing(self, where: Filter | None) -> set[UUID]:
         return {id for id, (_, payload) in self.rows.items() if where is None or matches(where, payload)}
@@ -135,7 +151,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.collection.set_payload(dict.fromkeys(ids, payload))
         self.rows.update((id, (self.rows[id][0], payload)) for id in ids)
 
-    @rule(numbers=st.sets(NUMBERS, max_size=10))
+    @rule(numbers=st.sets(NUMBERS, max_size=4))
     def delete(self, numbers: set[int]) -> None:
         self.collection.delete({make_id(number) for number in numbers})
         for number in numbers:
@@ -147,41 +163,20 @@ class StoreMachine(RuleBasedStateMachine):
         self.collection.delete_where(where)
         self.rows = {id: row for id, row in self.rows.items() if id not in gone}
 
-    @rule(
-        seed=st.integers(0, 1000),
-        weights=WEIGHTS,
-        limit=st.integers(1, 40),
-        offset=st.integers(0, 5),
-        least=st.sampled_from([None, None, 0.0, 0.5, 1.015625]),  # multiples of 1/256, as scores are
-        where=st.none() | FILTERS,
-        scaling=SCALINGS,
-    )
-    def search(
-        self,
-        seed: int,
-        weights: tuple[float, float],
-        limit: int,
-        offset: int,
-        least: float | None,
-        where: Filter | None,
-        scaling: Scaling | None,
-    ) -> None:
-        query = (make_vector(seed) * np.repeat(weights, (DIM_RH, DIM - DIM_RH))).astype(np.float32)
-        if scaling is not None and least is not None:
-            least += 1e-3  # which no score comes as near to as rounding could carry it
-        scores = {id: score(query, *self.rows[id], scaling) for id in self.passing(where)}
-        ranked = sorted((s for s in scores.values() if least is None or s >= least), reverse=True)
-
-        request = SearchRequest(query, limit, where, offset=offset, min_score=least, scaling=scaling)
-        (found,) = self.collection.search([request])
-
-        # Weights and vectors are such that float32 holds dot products exactly; divisions round.
-        exactly = {"rel": 0, "abs": 0} if scaling is None else {"rel": 1e-6, "abs": 1e-9}
-        assert [hit.score for hit in found] == pytest.approx(ranked[offset : offset + limit], **exactly)
-        for hit in found:
-            assert hit.score == pytest.approx(scores[hit.id], **exactly)
-            assert hit.payload == self.rows[hit.id][1]
-        assert len({hit.id for hit in found}) == len(found)
+    @rule(requests=st.lists(requests(), min_size=1, max_size=4))
+    def search(self, requests: list[SearchRequest]) -> None:
+        for request, found in zip(requests, self.collection.search(requests), strict=True):
+            least = -np.inf if request.min_score is None else request.min_score
+            scores = {id: score(request, *self.rows[id]) for id in self.passing(request.where)}
+            ranked = sorted((s for s in scores.values() if s >= least), reverse=True)
+            # Weights and vectors are such that float32 holds dot products exactly; divisions round.
+            near = {"rel": 0, "abs": 0} if request.scaling is None else {"rel": 1e-6, "abs": 1e-9}
+            page = ranked[request.offset : request.offset + request.limit]
+            assert [hit.score for hit in found] == pytest.approx(page, **near)
+            for hit in found:
+                assert hit.score == pytest.approx(scores[hit.id], **near)
+                assert hit.payload == self.rows[hit.id][1]
+            assert len({hit.id for hit in found}) == len(found)
 
     @rule(seed=st.integers(0, 1000), numbers=st.lists(NUMBERS, max_size=10))
     def score(self, seed: int, numbers: list[int]) -> None:
