@@ -25,7 +25,7 @@ from rise_store.store import IndexKind
 def index(field: str | None, store: str, kind: IndexKind | None, list_: bool, space: str | None, format_: str) -> None:
     """Index a metadata field, so that filters on it are fast. The store's own fields are indexed already.
 
-    No example need have the field yet. Text and yes-or-no values are keywords.
+    No example need have the field yet. Text is of type keyword; filters on true and false are fast without an index.
 
     \b
     Examples:

@@ -17,7 +17,7 @@ def echo_recall(report: RecallReport, format_: str) -> None:
     out = console()
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("search", no_wrap=True)
-    for name in (f"recall@{report.k}", "at least", "ms a query", ""):
+    for name in (f"recall@{report.k}", "95% low", "ms a query", ""):
         table.add_column(name, justify="right", no_wrap=True)
     for measured in report.measurements:
         exact = measured.approximate is None
@@ -30,7 +30,7 @@ def echo_recall(report: RecallReport, format_: str) -> None:
         )
     out.print(table)
     among = f"{report.examples:,} examples" + (f" where {report.where}" if report.where else "")
-    asked = f"{report.queries} stored signatures asked of {among}; at least: lower end of the 95 % interval (Wilson)"
+    asked = f"{report.queries} stored signatures asked of {among}; 95% low: lower end of the 95 % interval (Wilson)"
     out.print(Text(asked, style="dim"))
     chosen = "" if report.recommended is None else f"{describe_search(report.recommended)}, "
     out.print(Text(f"recommended: {chosen}{report.reason}"), soft_wrap=True)

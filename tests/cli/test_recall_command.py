@@ -14,7 +14,7 @@ def test_a_store_without_approximate_search(command: Command, library: Path) -> 
     done = command("recall", "--store", library, "--sample", "4", "-k", "3")
     assert (done.code, done.err) == (0, "")
     header, exact, asked, advice = done.out.splitlines()
-    assert header.split() == ["search", "recall@3", "at", "least", "ms", "a", "query"]
+    assert header.split() == ["search", "recall@3", "95%", "low", "ms", "a", "query"]
     assert exact.split()[:2] == ["exact", "1.0000"]
     assert exact.split()[-1] == "recommended"
     assert asked.startswith("4 stored signatures asked of 12 examples")
