@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from typing_extensions import Unpack
 
@@ -13,26 +13,45 @@ from rise_store.corpus import ExampleReader, RejectedRow, parse_row, read_exampl
 from rise_store.encoders import Encoders, LoadOptions, choose_space
 from rise_store.errors import InputError
 from rise_store.ingest import KeepText, Progress, Run, ingest_examples
+from rise_store.profiles import CoarseBits, Profile, StorageChoice
 from rise_store.records import (
+    AttributionGroups,
     AttributionResult,
     Dataset,
     EstimatorConfig,
     Example,
+    FieldIndex,
     IngestReport,
     Query,
+    RecallReport,
     SpaceInfo,
     StoreInfo,
-    Weights,
     validated,
 )
-from rise_store.retrieval import Search, Where, attribute, parse_weights
-from rise_store.store import Backend, open_store
+from rise_store.retrieval import (
+    Search,
+    SearchOptions,
+    Where,
+    attribute,
+    create_index,
+    group_field,
+    influence,
+    list_indexes,
+    measure_recall,
+)
+from rise_store.retrieval.groups import DEFAULT_OVER
+from rise_store.retrieval.recall import DEFAULT_AT_LEAST, DEFAULT_SAMPLE, RecallProgress
+from rise_store.store import Backend, Collection, IndexKind, open_store
 
 if TYPE_CHECKING:
     from rise_store.signature import SignatureEncoder
 
 MOST_VALUES = 1_000_000  # distinct datasets or licences that are counted
 Corpus = str | Path | Sequence[str | Path] | ExampleReader | Iterable[Example | Mapping[str, Any]]
+
+
+class AskOptions(SearchOptions, LoadOptions, total=False):
+    """How stored examples are scored and looked for, and how the model is loaded."""
 
 
 class AttributionStore:
@@ -80,6 +99,9 @@ class AttributionStore:
         keep_text: KeepText = "full",
         max_rejects: int | None = 0,
         progress: Progress | None = None,
+        profile: Profile | None = None,
+        quantization: CoarseBits | None = None,
+        hnsw: bool = False,
         **loading: Unpack[LoadOptions],
     ) -> IngestReport:
         """Store the signatures of a corpus; what is stored already costs nothing.
@@ -94,16 +116,22 @@ class AttributionStore:
             keep_text: store each text in full, as a preview of 200 characters, or not at all.
             max_rejects: rejected rows beyond which the run stops; None for no limit.
             progress: is told of every batch and block.
+            profile: how a new space keeps signatures: float16 (default), turbo8, turbo4, or small (352 coordinates).
+            quantization: bits of a second, coarser copy that approximate search of a new space scans.
+            hnsw: whether a new space has a graph for approximate search.
             loading: dtype, device, revision, trust_remote_code, device_map ...: see `LoadOptions`.
 
         Raises:
             InputError: a row that cannot be used, with its file and line.
-            SpaceMismatchError: the model or settings are not those of the store.
+            SpaceMismatchError: the model, settings or storage are not those of the store.
             ModelError, StoreError: the model or the store cannot be used.
         """
         source = _source(corpus)
         run = Run(validated(Dataset, "dataset", {"name": dataset}) if isinstance(dataset, str) else dataset, keep_text)
-        encoder, collection = self._encoders.for_ingest(model, config, loading, space=space, new_space=new_space)
+        storage = StorageChoice(profile, quantization, hnsw)
+        encoder, collection = self._encoders.for_ingest(
+            model, config, loading, space=space, new_space=new_space, storage=storage
+        )
         report = ingest_examples(source, run, encoder, collection, max_rejects=max_rejects, progress=progress)
         collection.tidy()  # also after a run without news: an earlier one may have been killed before it
         return report
@@ -115,18 +143,18 @@ class AttributionStore:
         prompt: str | None = None,
         completion: str | None = None,
         k: int | None = None,
-        weights: Weights | str | None = None,
+        offset: int = 0,
         where: Where = (),
         model: str | Path | SignatureEncoder | None = None,
         space: str | None = None,
-        **loading: Unpack[LoadOptions],
+        **options: Unpack[AskOptions],
     ) -> AttributionResult:
         """Which stored examples most influenced a model output: a completion after its prompt, or a text.
 
         See `attribute_all` for the other arguments and the errors.
         """
         query = make_query(text=text, prompt=prompt, completion=completion)
-        results = self.attribute_all([query], k=k, weights=weights, where=where, model=model, space=space, **loading)
+        results = self.attribute_all([query], k=k, offset=offset, where=where, model=model, space=space, **options)
         return results[0]
 
     def attribute_all(
@@ -134,39 +162,100 @@ class AttributionStore:
         queries: Sequence[Query],
         *,
         k: int | None = None,
-        weights: Weights | str | None = None,
+        offset: int = 0,
         where: Where = (),
         model: str | Path | SignatureEncoder | None = None,
         space: str | None = None,
-        **loading: Unpack[LoadOptions],
+        **options: Unpack[AskOptions],
     ) -> list[AttributionResult]:
         """Answer many queries in one pass.
 
         Args:
-            queries: what is asked.
+            queries: what is asked; a query's own `k` replaces the common one, its own filter holds beside `where`.
             k: how many examples to return for each; by default 10, or all where fewer are stored.
-            weights: of the channels, as a record or as `rh=1,gh=0.5`; 1 each by default.
+            offset: how many of the best examples to pass over first, for pages; ranks count them.
             where: conditions, all of which must hold: in the language of `docs/filters.md`, as JSON or as a dict.
             model: where to load the model from, when it is not where the space says; or an encoder.
             space: fingerprint of the space (its beginning is enough), when the store has several.
-            loading: dtype, device, revision, trust_remote_code, device_map ...: see `LoadOptions`.
+            options: metric, weights, lambdas, min_score, approximate, oversampling, ef: see `SearchOptions`;
+                dtype, device, revision, trust_remote_code, device_map ...: see `LoadOptions`.
 
         Raises:
             InputError: a query of fewer than 2 tokens.
             StoreError: an empty store, or several spaces and none chosen.
             SpaceMismatchError: the model is not the space's.
-            ConfigError, FilterError: k, weights or filter are off.
+            ConfigError, FilterError: k, options or filter are off.
         """
-        chosen = choose_space(self._backend, space)
-        collection = self._backend.open_collection(chosen.fingerprint)
-        search = Search.plan(
-            collection,
-            k,
-            parse_weights(weights) if isinstance(weights, str) else weights,
-            where,
+        searching, loading = _split(options)
+        collection = self._collection(space)
+        search = Search.plan(collection, queries, k=k, offset=offset, where=where, **searching)
+        encoder = self._encoders.of_space(collection.space, model, loading)
+        return attribute(search, encoder.encode_queries(queries).signatures)
+
+    def influence_by(
+        self,
+        field: str,
+        queries: Sequence[Query],
+        *,
+        over: int | None = DEFAULT_OVER,
+        where: Where = (),
+        model: str | Path | SignatureEncoder | None = None,
+        space: str | None = None,
+        **options: Unpack[AskOptions],
+    ) -> list[AttributionGroups]:
+        """Which share of the influence on each query comes from which dataset, source, licence or other group.
+
+        Args:
+            field: payload field whose values make the groups: dataset, source_uri, license, metadata.x ...
+            queries: what is asked; a query's own `k` does not count.
+            over: how many examples of largest score to consider; None for all.
+            where: as for `attribute_all`, which has the other arguments and the errors.
+        """
+        searching, loading = _split(options)
+        collection = self._collection(space)
+        search = Search.plan(collection, queries, where=where, **searching)
+        field = group_field(field, collection)
+        encoder = self._encoders.of_space(collection.space, model, loading)
+        return influence(search, encoder.encode_queries(queries).signatures, field, over)
+
+    def recall(
+        self,
+        *,
+        sample: int = DEFAULT_SAMPLE,
+        k: int | None = None,
+        at_least: float = DEFAULT_AT_LEAST,
+        where: Where = (),
+        seed: int | None = None,
+        space: str | None = None,
+        progress: RecallProgress | None = None,
+    ) -> RecallReport:
+        """How much of the exact answer each approximate search finds on stored rows; see `measure_recall`."""
+        return measure_recall(
+            self._collection(space),
+            sample=sample,
+            k=k,
+            at_least=at_least,
+            where=where,
+            seed=seed,
+            progress=progress,
         )
-        encoder = self._encoders.of_space(chosen, model, loading)
-        return attribute(search, queries, encoder.encode_queries(queries).signatures)
+
+    def index(self, field: str, kind: IndexKind, *, space: str | None = None) -> FieldIndex:
+        """Index a field, so that filters on it are fast; no example need have it yet.
+
+        Args:
+            field: a metadata field, `topic` or `metadata.topic`; the store indexes its own fields by itself.
+            kind: keyword, integer, float or datetime.
+            space: fingerprint of the space (its beginning is enough), when the store has several.
+
+        Raises:
+            FilterError: no such field can be indexed, or it has an index of another kind.
+        """
+        return create_index(self._collection(space), field, kind)
+
+    def indexes(self, *, space: str | None = None) -> list[FieldIndex]:
+        """The indexed fields of a space."""
+        return list_indexes(self._collection(space))
 
     def info(self) -> StoreInfo:
         """What the store holds: spaces, counts by dataset and licence, sizes."""
@@ -184,6 +273,9 @@ class AttributionStore:
             )
         return StoreInfo(location=self._backend.location, spaces=tuple(spaces))
 
+    def _collection(self, space: str | None) -> Collection:
+        return self._backend.open_collection(choose_space(self._backend, space).fingerprint)
+
 
 def make_query(**fields: str | None) -> Query:
     """A query record from `id`, `text`, `prompt` and `completion`.
@@ -192,6 +284,13 @@ def make_query(**fields: str | None) -> Query:
         InputError: neither a text nor a prompt with a completion, or both.
     """
     return validated(Query, "query", {name: value for name, value in fields.items() if value is not None}, InputError)
+
+
+def _split(options: AskOptions) -> tuple[SearchOptions, LoadOptions]:
+    parts: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    for name, value in options.items():
+        parts[name not in SearchOptions.__annotations__][name] = value
+    return cast(SearchOptions, parts[0]), cast(LoadOptions, parts[1])
 
 
 def _source(corpus: Corpus) -> Iterable[Example | RejectedRow]:

@@ -7,13 +7,16 @@ from typing import Any
 
 from rise_store.records import (
     Attribution,
+    AttributionGroups,
     AttributionResult,
     Dataset,
     DemoReport,
     EstimatorConfig,
     Example,
+    FieldIndex,
     IngestReport,
     Query,
+    RecallReport,
     Receipt,
     Record,
     SignatureFile,
@@ -23,13 +26,16 @@ from rise_store.records import (
 
 PUBLISHED: tuple[type[Record], ...] = (
     Attribution,
+    AttributionGroups,
     AttributionResult,
     Dataset,
     DemoReport,
     EstimatorConfig,
     Example,
+    FieldIndex,
     IngestReport,
     Query,
+    RecallReport,
     Receipt,
     SignatureFile,
     Space,

@@ -16,7 +16,9 @@ ROOT = Path(rise_store.__file__).parent.parent
 
 def test_exported_names() -> None:
     assert rise_store.__all__ == [
+        "ApproximateSearch",
         "Attribution",
+        "AttributionGroups",
         "AttributionResult",
         "AttributionStore",
         "ChannelScores",
@@ -24,12 +26,17 @@ def test_exported_names() -> None:
         "Dataset",
         "EstimatorConfig",
         "Example",
+        "FieldIndex",
         "FilterError",
+        "InfluenceShare",
         "IngestReport",
         "InputError",
         "Interrupted",
+        "Lambdas",
         "ModelError",
         "Query",
+        "RecallMeasurement",
+        "RecallReport",
         "RiseStoreError",
         "SignatureError",
         "Space",

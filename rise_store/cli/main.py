@@ -12,9 +12,11 @@ import click
 
 from rise_store.cli.completion import completion
 from rise_store.cli.demo import demo
+from rise_store.cli.index import index
 from rise_store.cli.info import info
 from rise_store.cli.ingest import ingest
 from rise_store.cli.query import query
+from rise_store.cli.recall import recall
 from rise_store.cli.signatures import signatures
 from rise_store.errors import Interrupted, RiseStoreError
 from rise_store.version import __version__
@@ -47,7 +49,7 @@ def cli() -> None:
     """
 
 
-for command in (ingest, query, info, signatures, demo, completion):
+for command in (ingest, query, info, signatures, demo, completion, recall, index):
     cli.add_command(command)
 
 

@@ -15,7 +15,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rise_store.records import Attribution, AttributionResult, IngestReport, SpaceInfo, StoreInfo
+from rise_store.profiles import describe_storage
+from rise_store.records import (
+    ApproximateSearch,
+    Attribution,
+    AttributionGroups,
+    AttributionResult,
+    IngestReport,
+    Query,
+    SpaceInfo,
+    StoreInfo,
+)
 
 Json = dict[str, Any]
 CSV_COLUMNS = (
@@ -63,9 +73,7 @@ def echo_results(results: Sequence[AttributionResult], format_: str, *, many: bo
 
 def print_result(out: Console, result: AttributionResult) -> None:
     """One answer as a table: rank, score, each channel's share of it, where the example is from, its text."""
-    query = result.query
-    asked = query.text if query.text is not None else f"{query.prompt or ''} → {query.completion}"
-    out.print(Text(f"{query.id}: {one_line(asked, 400)}" if query.id else one_line(asked, 400), style="bold"))
+    print_query(out, result.query)
     table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
     for name in ("#", "score", "RH", "GH"):
         table.add_column(name, justify="right", no_wrap=True, min_width=max(2, len(name)))
@@ -84,7 +92,36 @@ def print_result(out: Console, result: AttributionResult) -> None:
         )
     out.print(table)
     among = f"of {result.candidates} examples" + (f" where {result.where}" if result.where else "")
-    out.print(Text(f"{len(result.results)} {among}; RH and GH are each channel's share of the score\n", style="dim"))
+    shown = f"{len(result.results)} {among}{how_searched(result)}"
+    out.print(Text(f"{shown}; RH and GH are each channel's share of the score\n", style="dim"))
+
+
+def print_query(out: Console, query: Query) -> None:
+    """What was asked, on one line."""
+    asked = query.text if query.text is not None else f"{query.prompt or ''} → {query.completion}"
+    out.print(Text(f"{query.id}: {one_line(asked, 400)}" if query.id else one_line(asked, 400), style="bold"))
+
+
+def how_searched(answer: AttributionResult | AttributionGroups) -> str:
+    """What is not the default of an answer's search, to stand behind its count."""
+    notes = []
+    if answer.min_score is not None:
+        notes.append(f"scores of {answer.min_score:g} and more")
+    if answer.metric != "dot":
+        lambdas = answer.lambdas
+        notes.append(f"metric {answer.metric}" + (f" (rh={lambdas.rh:g},gh={lambdas.gh:g})" if lambdas else ""))
+    if answer.approximate is not None:
+        notes.append(f"approximate: {describe_search(answer.approximate)}")
+    return "".join(f", {note}" for note in notes)
+
+
+def describe_search(approximate: ApproximateSearch | None) -> str:
+    """A way to search, in words."""
+    if approximate is None:
+        return "exact"
+    if approximate.method == "quantized":
+        return f"quantized, oversampling {approximate.oversampling:g}"
+    return "hnsw" if approximate.ef is None else f"hnsw, ef {approximate.ef}"
 
 
 def shares(hit: Attribution) -> tuple[str, str]:
@@ -138,6 +175,7 @@ def print_info(out: Console, info: StoreInfo) -> None:
                 f"{space.dim:,} coordinates: RH {estimator.kr} x {estimator.kh}, GH {estimator.kg} x {estimator.kh}",
             ),
             ("estimator", ", ".join(f"{name} {value}" for name, value in estimator.model_dump().items())),
+            ("profile", describe_storage(space)),
             ("examples", f"{held.examples:,}"),
             ("size", _size(held)),
             ("datasets", _counts(held.datasets)),

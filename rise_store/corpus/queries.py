@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from rise_store.corpus.jsonl import ExampleReader
 from rise_store.corpus.rows import RejectedRow
@@ -14,19 +16,27 @@ def read_queries(path: str | os.PathLike[str]) -> list[Query]:
     """The queries of a JSON Lines file, one a row, in order; `-` is standard input.
 
     A row with a `prompt` and a `completion` (or `generation`) asks about the completion; any other row that makes an
-    example asks about its text.
+    example asks about its text. `where` and `k` of a row are a filter and a number of answers of the query's own.
 
     Raises:
         InputError: a row that is no query, with its file and line, or a file without rows.
     """
-    queries = []
+    queries: list[Query] = []
     for row in ExampleReader([path], distinct=False):
         if isinstance(row, RejectedRow):
             raise InputError(row.reason)
-        if not (row.text or "").strip() and row.completion:
-            queries.append(Query(id=row.id, prompt=row.prompt or "", completion=row.completion))
-        else:
-            queries.append(Query(id=row.id, text=row.content))
+        pair = not (row.text or "").strip() and row.completion
+        asked = {"prompt": row.prompt or "", "completion": row.completion} if pair else {"text": row.content}
+        own = {name: row.metadata[name] for name in ("where", "k") if row.metadata.get(name) is not None}
+        _check_own(own, row.location)
+        queries.append(Query.model_validate({"id": row.id, **asked, **own}))
     if not queries:
         raise InputError(f"{path} holds no queries; give one JSON object a line")
     return queries
+
+
+def _check_own(own: Mapping[str, Any], location: str) -> None:
+    if not isinstance(own.get("where", ""), str | dict):
+        raise InputError(f'{location}: "where" is neither a string nor an object; write a filter as for --where')
+    if "k" in own and (isinstance(own["k"], bool) or not isinstance(own["k"], int)):
+        raise InputError(f'{location}: "k" is not an integer; it is how many examples to return')

@@ -3,8 +3,20 @@
 from rise_store.records.base import Metadata, Record, validated
 from rise_store.records.demo import DemoAnswer, DemoReport
 from rise_store.records.examples import Dataset, Example
+from rise_store.records.groups import AttributionGroups, InfluenceShare
+from rise_store.records.indexes import FieldIndex
 from rise_store.records.ingestion import IngestReport, IngestTotals, Receipt, SignatureFile
-from rise_store.records.queries import Attribution, AttributionResult, ChannelScores, Query, Weights
+from rise_store.records.queries import (
+    ApproximateSearch,
+    Attribution,
+    AttributionResult,
+    ChannelScores,
+    Lambdas,
+    Metric,
+    Query,
+    Weights,
+)
+from rise_store.records.recall import RecallMeasurement, RecallReport
 from rise_store.records.spaces import (
     ChannelNorms,
     EstimatorConfig,
@@ -16,7 +28,9 @@ from rise_store.records.spaces import (
 )
 
 __all__ = [
+    "ApproximateSearch",
     "Attribution",
+    "AttributionGroups",
     "AttributionResult",
     "ChannelNorms",
     "ChannelScores",
@@ -25,11 +39,17 @@ __all__ = [
     "DemoReport",
     "EstimatorConfig",
     "Example",
+    "FieldIndex",
+    "InfluenceShare",
     "IngestReport",
     "IngestTotals",
+    "Lambdas",
     "Metadata",
+    "Metric",
     "ModelReference",
     "Query",
+    "RecallMeasurement",
+    "RecallReport",
     "Receipt",
     "Record",
     "SignatureFile",

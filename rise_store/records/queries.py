@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 from pydantic import Field, model_validator
 
 from rise_store.records.base import Metadata, Record
+
+Metric = Literal["dot", "cosine", "paper"]
 
 
 class Weights(Record):
@@ -20,6 +24,31 @@ class Weights(Record):
         return self
 
 
+class Lambdas(Record):
+    """Weights of the channels inside a signature, as the paper has them: `normalised [rh RH, gh GH]`."""
+
+    rh: float = Field(ge=0, le=1e30)
+    gh: float = Field(ge=0, le=1e30)
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Lambdas:
+        if self.rh == 0 and self.gh == 0:
+            raise ValueError("both lambdas are 0, so every signature would be empty")
+        return self
+
+
+class ApproximateSearch(Record):
+    """How an approximate search compares fewer signatures, or coarser ones, than an exact one."""
+
+    method: Literal["quantized", "hnsw"] = Field(
+        description="quantized scans a coarse copy of the signatures, hnsw walks a graph of them"
+    )
+    oversampling: float = Field(
+        4.0, ge=1, le=1e6, description="times k: so many are rescored with the stored signatures, if there is a copy"
+    )
+    ef: int | None = Field(None, ge=1, le=1_000_000, description="width of the walk; null: as the engine has it")
+
+
 class Query(Record):
     """What is asked about: a text, or a prompt with the completion whose causes are sought."""
 
@@ -27,6 +56,8 @@ class Query(Record):
     text: str | None = Field(None, description="encoded as an example is")
     prompt: str | None = Field(None, description="context of the completion; its own tokens do not count")
     completion: str | None = Field(None, description="the model output to be attributed")
+    where: str | dict[str, Any] | None = Field(None, description="a filter of this query's own, beside the common one")
+    k: int | None = Field(None, description="how many examples to return for this query")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Query:
@@ -47,7 +78,7 @@ class Attribution(Record):
     """One training example in the ranked answer to a query."""
 
     rank: int = Field(description="1 is the most influential")
-    score: float = Field(description="weighted dot product of the query's signature and the example's")
+    score: float = Field(description="of the query's signature and the example's, as the metric has it")
     channels: ChannelScores
     example_id: str
     dataset: str
@@ -68,3 +99,8 @@ class AttributionResult(Record):
     weights: Weights
     where: str | None = Field(None, description="the filter, in the language of --where")
     candidates: int = Field(description="stored examples that the filter let through")
+    metric: Metric = Field("dot", description="what a score is")
+    lambdas: Lambdas | None = Field(None, description="those of the metric paper")
+    approximate: ApproximateSearch | None = Field(None, description="how the search approximated; null: it was exact")
+    offset: int = Field(0, description="examples that were passed over; ranks count them")
+    min_score: float | None = Field(None, description="examples that score less were left out")

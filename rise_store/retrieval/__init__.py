@@ -1,16 +1,27 @@
-"""Queries: weights, filters and ranked answers."""
+"""Queries: metrics, weights, filters, ranked answers, influence by group, and the audit of approximate search."""
 
-from rise_store.retrieval.attribute import Search, attribute
-from rise_store.retrieval.weights import fold_weights, parse_weights
+from rise_store.retrieval.attribute import attribute
+from rise_store.retrieval.groups import group_field, influence
+from rise_store.retrieval.indexes import create_index, list_indexes
+from rise_store.retrieval.metrics import Scoring
+from rise_store.retrieval.plan import Search, SearchOptions
+from rise_store.retrieval.recall import measure_recall
+from rise_store.retrieval.weights import parse_weights
 from rise_store.retrieval.where import Where, check_fields, format_where, parse_where
 
 __all__ = [
+    "Scoring",
     "Search",
+    "SearchOptions",
     "Where",
     "attribute",
     "check_fields",
-    "fold_weights",
+    "create_index",
     "format_where",
+    "group_field",
+    "influence",
+    "list_indexes",
+    "measure_recall",
     "parse_weights",
     "parse_where",
 ]

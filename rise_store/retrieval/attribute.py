@@ -3,103 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
 
-from rise_store.errors import ConfigError, StoreError
-from rise_store.records import Attribution, AttributionResult, ChannelScores, Query, Weights
-from rise_store.retrieval.weights import fold_weights
-from rise_store.retrieval.where import Where, check_fields, format_where, parse_where
-from rise_store.store import Collection, Filter, Hit, SearchRequest
-
-DEFAULT_K = 10
-ONLY_RH = Weights(rh=1.0, gh=0.0)
+from rise_store.records import Attribution, AttributionResult, ChannelScores
+from rise_store.retrieval.approximate import to_store
+from rise_store.retrieval.metrics import Scoring
+from rise_store.retrieval.plan import Search
+from rise_store.store import Hit, SearchRequest
 
 
-@dataclass(frozen=True)
-class Search:
-    """A checked search: what to rank, and how much of it to return. Made before a model is loaded."""
-
-    collection: Collection
-    k: int
-    weights: Weights
-    conditions: tuple[str, ...]
-    filter: Filter | None
-    candidates: int  # stored examples that the filter lets through
-
-    @classmethod
-    def plan(
-        cls, collection: Collection, k: int | None = None, weights: Weights | None = None, where: Where = ()
-    ) -> Search:
-        """Check a search against what is stored.
-
-        Args:
-            collection: the stored examples.
-            k: how many to return; by default 10, or all where fewer are stored.
-            weights: of the channels; 1 each if None.
-            where: conditions, all of which must hold: see `parse_where`.
-
-        Raises:
-            StoreError: the collection is empty.
-            ConfigError: k below 1 or above the number of stored examples.
-            FilterError: a field that no stored example has, or a condition that cannot be read.
-        """
-        stored = collection.count()
-        if stored == 0:
-            raise StoreError("the store holds no examples; ingest a corpus first")
-        if k is None:
-            k = min(DEFAULT_K, stored)
-        if not 1 <= k <= stored:
-            raise ConfigError(f"k is {k}, but the store holds {stored} examples; choose k from 1 to {stored}")
-        filter_ = parse_where(where)
-        if filter_ is None:
-            return cls(collection, k, weights or Weights(), (), None, stored)
-        check_fields(filter_, collection)
-        return cls(collection, k, weights or Weights(), (format_where(filter_),), filter_, collection.count(filter_))
-
-
-def attribute(search: Search, queries: Sequence[Query], signatures: npt.NDArray[np.float32]) -> list[AttributionResult]:
-    """Rank stored examples for each query by an exact search for the maximum inner product.
+def attribute(search: Search, signatures: npt.NDArray[np.float32]) -> list[AttributionResult]:
+    """Rank stored examples for each query of a search.
 
     Args:
-        search: what to rank.
-        queries: n queries.
+        search: n queries, and what to rank for them.
         signatures: theirs, (n, dim) float32, rows of unit length, of the collection's space.
     """
-    collection, config = search.collection, search.collection.space.estimator
-    folded = fold_weights(signatures, search.weights, config)
-    rh_only = fold_weights(folded, ONLY_RH, config)
-    hits = collection.search([SearchRequest(vector, search.k, search.filter) for vector in folded])
-    return [
-        AttributionResult(
-            query=query,
-            results=_ranked(found, collection.score(rh_query, [hit.id for hit in found])),
-            space=collection.space.fingerprint,
-            weights=search.weights,
-            where=" and ".join(search.conditions) or None,
-            candidates=search.candidates,
-        )
-        for query, rh_query, found in zip(queries, rh_only, hits, strict=True)
+    collection, scoring = search.collection, search.scoring
+    folded = scoring.fold(signatures)
+    requests = [
+        SearchRequest(vector, asked.k, asked.filter, search.offset, search.min_score, scoring.scaling)
+        for vector, asked in zip(folded, search.questions, strict=True)
     ]
-
-
-def _ranked(hits: Sequence[Hit], rh_scores: Mapping[UUID, float]) -> tuple[Attribution, ...]:
-    return tuple(
-        Attribution(
-            rank=rank,
-            score=hit.score,
-            channels=ChannelScores(rh=rh_scores[hit.id], gh=hit.score - rh_scores[hit.id]),
-            example_id=hit.payload["example_id"],
-            dataset=hit.payload["dataset"],
-            dataset_version=hit.payload.get("dataset_version"),
-            license=hit.payload.get("license"),
-            source_uri=hit.payload.get("source_uri"),
-            text=hit.payload.get("text"),
-            tokens=hit.payload.get("tokens"),
-            metadata=hit.payload.get("metadata", {}),
+    answers = collection.search(requests, to_store(search.approximate))
+    results = []
+    for asked, rh_query, hits in zip(search.questions, scoring.only_rh(folded), answers, strict=True):
+        products = collection.score(rh_query, [hit.id for hit in hits])
+        results.append(
+            AttributionResult(
+                query=asked.query,
+                results=_ranked(hits, products, scoring, search.offset),
+                space=collection.space.fingerprint,
+                weights=scoring.weights,
+                where=asked.where,
+                candidates=asked.candidates,
+                metric=scoring.metric,
+                lambdas=scoring.lambdas,
+                approximate=search.approximate,
+                offset=search.offset,
+                min_score=search.min_score,
+            )
         )
-        for rank, hit in enumerate(hits, 1)
-    )
+    return results
+
+
+def _ranked(
+    hits: Sequence[Hit], products: Mapping[UUID, float], scoring: Scoring, offset: int
+) -> tuple[Attribution, ...]:
+    ranked = []
+    for rank, hit in enumerate(hits, offset + 1):
+        rh = scoring.part_of_rh(products[hit.id], hit.payload["channel_norms"])
+        ranked.append(
+            Attribution(
+                rank=rank,
+                score=hit.score,
+                channels=ChannelScores(rh=rh, gh=hit.score - rh),
+                example_id=hit.payload["example_id"],
+                dataset=hit.payload["dataset"],
+                dataset_version=hit.payload.get("dataset_version"),
+                license=hit.payload.get("license"),
+                source_uri=hit.payload.get("source_uri"),
+                text=hit.payload.get("text"),
+                tokens=hit.payload.get("tokens"),
+                metadata=hit.payload.get("metadata", {}),
+            )
+        )
+    return tuple(ranked)

@@ -16,6 +16,18 @@ BAD_OPTIONS = {
     "weight without number": (("--weights", "rh"), "weight 'rh' has no number; write rh=1,gh=0.5"),
     "weights of 0": (("--weights", "rh=0,gh=0"), "both weights are 0"),
     "unknown field": (("--where", "pgae=3"), "no stored example has the field"),
+    "lambdas without their metric": (("--lambdas", "rh=1"), "lambdas belong to the metric paper, not to dot"),
+    "weights of another metric": (("--metric", "paper", "--weights", "rh=2"), "the metric paper takes lambdas"),
+    "unknown lambda": (("--metric", "paper", "--lambdas", "rg=1"), "unknown lambda 'rg' in 'rg=1'"),
+    "offset below 0": (("--offset", "-1"), "offset is -1; it is a number of examples to pass over"),
+    "no approximate search": (("--approximate",), "this space has no approximate search; ingest into a new store with"),
+    "settings of an exact search": (("--ef", "64"), "oversampling and ef are settings of an approximate search"),
+    "approximate cosine": (("--approximate", "--metric", "cosine"), "the metric cosine is searched exactly"),
+    "groups by no field": (("--group-by", "pgae"), "no stored example has the field"),
+    "groups over none": (("--group-by", "dataset", "--group-over", "0"), "groups are made over 0 examples"),
+    "groups over no number": (("--group-by", "dataset", "--group-over", "x"), "--group-over is 'x'; give a number"),
+    "a page of groups": (("--group-by", "dataset", "--offset", "2"), "--group-by goes without -k and --offset"),
+    "groups of nothing": (("--group-over", "all"), "--group-over goes with --group-by"),
     "filter without value": (("--where", "page ="), "filter 'page =': at column 7: expected a value after \"=\""),
     "filter in bad JSON": (("--where", '{"field": "page"}'), "filter: at the top: expected one of equals, in, "),
     "comparison with a word": (("--where", "page > many"), 'expected a number or a date after ">", found "many"'),
@@ -48,12 +60,16 @@ def test_an_unknown_field_names_those_that_exist(command: Command, library: Path
         (("--file", "empty.jsonl"), "empty.jsonl holds no queries"),
         (("--file", "bad.jsonl"), "bad.jsonl:2: malformed JSON"),
         (("--file", "textless.jsonl"), "textless.jsonl:1: the row has no text"),
+        (("--file", "filtered.jsonl"), 'filtered.jsonl:1: "where" is neither a string nor an object'),
+        (("--file", "counted.jsonl"), 'counted.jsonl:1: "k" is not an integer'),
     ],
 )
 def test_queries_that_are_none(command: Command, library: Path, asked: tuple[str, ...], message: str) -> None:
     write_rows(Path("empty.jsonl"), [])
     write_rows(Path("bad.jsonl"), [{"text": "A key."}, b"{"])
     write_rows(Path("textless.jsonl"), [{"id": "x"}])
+    write_rows(Path("filtered.jsonl"), [{"text": "A key.", "where": 3}])
+    write_rows(Path("counted.jsonl"), [{"text": "A key.", "k": True}])
     assert command("query", "--store", library, "-k", "1", *asked).error.removeprefix("query: ").startswith(message)
 
 

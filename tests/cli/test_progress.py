@@ -32,13 +32,10 @@ def test_nothing_but_results_is_printed_where_there_is_no_terminal(
         assert "\r" not in done.out
 
 
-def test_on_a_terminal_ingestion_shows_a_bar_with_rate_and_eta(store: Path, tiny_model: Path) -> None:
-    write_rows(Path("stories.jsonl"), story_rows(400))
+def on_a_terminal(*arguments: object) -> str:
+    """What a command shows on a terminal that is its standard error."""
     ours, theirs = pty.openpty()
-    running = start_command(
-        *("ingest", "stories.jsonl", "--store", store, "--model", tiny_model, "--dataset", "d", *SMALL_OPTIONS),
-        err=Path(os.ttyname(theirs)),
-    )
+    running = start_command(*arguments, err=Path(os.ttyname(theirs)))
     shown = b""
     while running.process.is_alive():
         if select.select([ours], [], [], 0.05)[0]:
@@ -46,7 +43,25 @@ def test_on_a_terminal_ingestion_shows_a_bar_with_rate_and_eta(store: Path, tiny
     os.close(theirs)
     running.err = Path("nothing")
     assert running.end().code == 0
-    text = shown.decode()
+    return shown.decode()
+
+
+def test_on_a_terminal_ingestion_shows_a_bar_with_rate_and_eta(store: Path, tiny_model: Path) -> None:
+    write_rows(Path("stories.jsonl"), story_rows(400))
+    text = on_a_terminal(
+        *("ingest", "stories.jsonl", "--store", store, "--model", tiny_model, "--dataset", "d", *SMALL_OPTIONS)
+    )
     assert "loading the model" in text
     assert re.search(r"ingesting .*\d+%.*[\d,]+ stored, [\d,]+ known, [\d,]+ tokens/s .*eta", text)
     assert max(int(share) for share in re.findall(r"(\d+)%", text)) == 100
+
+
+@pytest.mark.parametrize("name", ["signatures", "recall"])
+def test_on_a_terminal_other_long_commands_count_what_is_done(name: str, library: Path, tiny_model: Path) -> None:
+    write_rows(Path("stories.jsonl"), story_rows(40))
+    arguments = {
+        "signatures": ("stories.jsonl", "--model", tiny_model, "--out", "s.npz", *SMALL_OPTIONS),
+        "recall": ("--store", library, "--sample", "12"),
+    }
+    text = on_a_terminal(name, *arguments[name])
+    assert re.search(r"[\d,]+ of [\d,]+ (tokens|searches)", text)

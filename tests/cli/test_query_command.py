@@ -114,7 +114,10 @@ def test_no_hits_are_no_error(command: Command, library: Path, format_: str) -> 
 def test_the_completion_is_what_is_asked_about(command: Command, library: Path) -> None:
     query = ("query", "--store", library, "-k", "3", "--format", "json")
     done = command(*query, "--prompt", "Who found it?", "--completion", " The dog.")
-    assert done.json["query"] == {"id": "", "text": None, "prompt": "Who found it?", "completion": " The dog."}
+    assert done.json["query"] == {
+        **{"id": "", "text": None, "prompt": "Who found it?", "completion": " The dog."},
+        **{"where": None, "k": None},
+    }
     whole = command(*query, "--text", "Who found it? The dog.")
     assert done.json["results"][0]["score"] != whole.json["results"][0]["score"]
 
@@ -136,3 +139,84 @@ def test_the_model_may_have_moved(command: Command, store: Path, tiny_model: Pat
     assert str(gone) in error
     assert "--model" in error
     assert command(*query, "--model", "moved").json["results"]
+
+
+def test_pages_and_least_scores(command: Command, library: Path) -> None:
+    query = ("query", "--store", library, "--text", TEXT, "--format", "json")
+    whole = command(*query, "-k", "12").json["results"]
+    page = command(*query, "-k", "4", "--offset", "4").json
+    assert [hit["rank"] for hit in page["results"]] == [5, 6, 7, 8]
+    assert [hit["example_id"] for hit in page["results"]] == [hit["example_id"] for hit in whole[4:8]]
+    assert page["offset"] == 4
+    least = command(*query, "-k", "12", "--min-score", whole[2]["score"] - 1e-6).json
+    assert [hit["example_id"] for hit in least["results"]] == [hit["example_id"] for hit in whole[:3]]
+
+
+@pytest.mark.parametrize(
+    ("options", "best", "note"),
+    [
+        (("--metric", "cosine"), 2, "metric cosine"),
+        (("--metric", "cosine", "--weights", "rh=1,gh=0"), 1, "metric cosine"),
+        (("--metric", "paper"), 1, "metric paper (rh=1,gh=0.3)"),
+        (("--metric", "paper", "--lambdas", "rh=0.5,gh=2"), 1, "metric paper (rh=0.5,gh=2)"),
+    ],
+)
+def test_metrics(command: Command, library: Path, options: tuple[str, ...], best: float, note: str) -> None:
+    query = ("query", "--store", library, "--text", TEXT, "-k", "3", *options)
+    result = command(*query, "--format", "json").json
+    assert result["results"][0]["example_id"] == "row-3"
+    assert result["results"][0]["score"] == pytest.approx(best, abs=2e-3)
+    check_result(result, 3)
+    assert result["metric"] == options[1]
+    assert result["approximate"] is None
+    assert f"3 of 12 examples, {note};" in command(*query).out
+
+
+def test_queries_of_a_file_have_filters_and_lengths_of_their_own(command: Command, library: Path) -> None:
+    queries = [{"text": TEXT, "where": "license=MIT"}, {"text": TEXT, "k": 2}, {"text": TEXT}]
+    done = command(
+        *("query", "--store", library, "--where", "dataset=tales", "-k", "12", "--format", "json"),
+        *("--file", write_rows(Path("queries.jsonl"), queries)),
+    )
+    assert [len(result["results"]) for result in done.json] == [4, 2, 8]
+    assert {(hit["dataset"], hit["license"]) for hit in done.json[0]["results"]} == {("tales", "MIT")}
+    assert [result["candidates"] for result in done.json] == [4, 8, 8]
+    assert [result["query"]["k"] for result in done.json] == [None, 2, None]
+
+
+class TestGroups:
+    def test_as_json(self, command: Command, library: Path) -> None:
+        query = ("query", "--store", library, "--text", TEXT, "--format", "json")
+        answer = command(*query, "--group-by", "license", "--group-over", "all").json
+        scores = command(*query, "-k", "12").json["results"]
+        total = sum(max(hit["score"], 0) for hit in scores)
+        assert (answer["by"], answer["rows"], answer["candidates"]) == ("license", 12, 12)
+        assert sum(group["share"] for group in answer["groups"]) == pytest.approx(1)
+        for group in answer["groups"]:
+            own = [hit["score"] for hit in scores if hit["license"] == group["group"]]
+            assert (group["rows"], group["share"]) == (6, pytest.approx(sum(s for s in own if s > 0) / total))
+        (over_4,) = [command(*query, "--group-by", "dataset", "--group-over", "4").json]
+        assert over_4["rows"] == sum(group["rows"] for group in over_4["groups"]) == 4
+
+    def test_as_a_table(self, command: Command, library: Path) -> None:
+        done = command("query", "--store", library, "--text", TEXT, "--group-by", "draft", "--where", "dataset=tales")
+        lines = done.out.splitlines()
+        assert lines[0] == TEXT
+        assert lines[1].split() == ["share", "examples", "positive", "negative", "metadata.draft"]
+        assert {line.split()[-1]: line.split()[1] for line in lines[2:4]} == {"true": "1", "false": "7"}
+        assert sum(float(line.split()[0].rstrip("%")) for line in lines[2:4]) == pytest.approx(100, abs=0.1)
+        assert lines[4].startswith(
+            "share of the positive scores of 8 of 8 examples where dataset = tales; their negative"
+        )
+
+    def test_as_jsonl_and_csv(self, command: Command, library: Path) -> None:
+        file = write_rows(Path("queries.jsonl"), [{"id": "first", "text": TEXT}, {"text": "A key."}])
+        query = ("query", "--store", library, "--file", file, "--group-by", "dataset", "--format")
+        lines = [orjson.loads(line) for line in command(*query, "jsonl").out.splitlines()]
+        rows = list(csv.DictReader(io.StringIO(command(*query, "csv").out)))
+        assert [line["query"]["id"] for line in lines] == ["first", ""]
+        assert [row["query"] for row in rows] == ["first", "first", "2", "2"]
+        groups = [group for line in lines for group in line["groups"]]
+        assert [row["group"] for row in rows] == [group["group"] for group in groups]
+        assert [float(row["share"]) for row in rows] == pytest.approx([group["share"] for group in groups])
+        assert len(command(*query, "json").json) == 2

@@ -6,11 +6,11 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rise_store import ConfigError, RiseStoreError, SpaceMismatchError, StoreError, Weights
-from rise_store.retrieval import fold_weights, parse_weights
+from rise_store.retrieval import parse_weights
 from rise_store.signature import SignatureEncoder
 from tests.ingest.examples import SENTENCES, SMALL, OpenStore, story_rows
 
@@ -110,11 +110,3 @@ class TestWeights:
                 assert "weight" in str(error)  # noqa: PT017
             else:
                 assert np.isfinite([hit.score for hit in result.results]).all()
-
-    @given(rh=st.floats(-100, 100, width=32), gh=st.floats(-100, 100, width=32).filter(bool))
-    def test_folding_weights_each_channel(self, rh: float, gh: float) -> None:
-        assume(rh != 0 or gh != 0)
-        signature = np.random.default_rng(0).standard_normal((2, SMALL.dim)).astype(np.float32)
-        folded = fold_weights(signature, Weights(rh=rh, gh=gh), SMALL)
-        np.testing.assert_allclose(folded[:, : SMALL.dim_rh], signature[:, : SMALL.dim_rh] * rh, rtol=1e-6)
-        np.testing.assert_allclose(folded[:, SMALL.dim_rh :], signature[:, SMALL.dim_rh :] * gh, rtol=1e-6)

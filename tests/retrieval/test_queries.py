@@ -109,3 +109,23 @@ def test_queries_from_a_file(encoder: SignatureEncoder, tmp_path: Path) -> None:
         Query(text="Say why.\nBecause."),
         Query(text="Because."),
     ]
+
+
+def test_a_row_may_have_a_filter_and_a_k_of_its_own(tmp_path: Path) -> None:
+    tree = {"not": {"field": "tokens", "gte": 50}}
+    rows = [
+        {"text": "A key.", "where": "tokens >= 50", "k": 3},
+        {"prompt": "Who?", "completion": " Lily.", "where": tree},
+        {"text": "A key.", "where": None, "k": None},
+    ]
+    assert read_queries(write_rows(tmp_path / "queries.jsonl", rows)) == [
+        Query(text="A key.", where="tokens >= 50", k=3),
+        Query(prompt="Who?", completion=" Lily.", where=tree),
+        Query(text="A key."),
+    ]
+
+
+@pytest.mark.parametrize(("field", "value"), [("where", 3), ("where", ["a = 1"]), ("k", "3"), ("k", 1.5), ("k", True)])
+def test_a_filter_or_a_k_of_the_wrong_type_names_its_line(tmp_path: Path, field: str, value: object) -> None:
+    with pytest.raises(InputError, match=rf'queries\.jsonl:1: "{field}" is'):
+        read_queries(write_rows(tmp_path / "queries.jsonl", [{"text": "A key.", field: value}]))

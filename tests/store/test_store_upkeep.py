@@ -1,4 +1,4 @@
-"""Segments, and what `tidy` leaves behind: nothing of what was deleted or replaced."""
+"""Segments, and what `compact` leaves behind: nothing of what was deleted or replaced."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def found_in_files(root: Path, patterns: dict[str, bytes]) -> set[str]:
 @pytest.fixture
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upkeep, "SEGMENT_BYTES", 100 * 1024)
+    monkeypatch.setattr(upkeep, "_GRAPH_SEGMENT_BYTES", 100 * 1024)
 
 
 @pytest.mark.usefixtures("small_segments")
@@ -69,7 +70,8 @@ class TestSegments:
 
 @pytest.mark.usefixtures("small_segments")
 class TestErasure:
-    def test_tidy_leaves_no_byte_of_what_was_deleted_or_replaced(self, root: Path) -> None:
+    @pytest.mark.parametrize("storage", [{}, {"quantization": 4}, {"quantization": 1, "hnsw": True}])
+    def test_compact_leaves_no_byte_of_what_was_deleted_or_replaced(self, root: Path, storage: dict[str, Any]) -> None:
         # Row n < 1,024 is in a sealed segment, a later one in the growing segment.
         deleted, replaced, rewritten, kept = (7, 1_100), (11, 1_101), (13, 1_102), (17, 1_103)
 
@@ -77,7 +79,7 @@ class TestErasure:
             return hashlib.sha256(str(number).encode()).hexdigest()
 
         with open_store(root, create=True) as store:
-            collection = store.create_space(make_space(dim=352), TABLES)
+            collection = store.create_space(make_space(dim=352, **storage), TABLES)
             collection.upsert([make_point(number, 352, text=secret(number)) for number in range(1_200)])
             assert segments(collection) == 2
             patterns = {f"text {n}": secret(n).encode() for n in (*deleted, *replaced, *rewritten, *kept)}
@@ -93,7 +95,9 @@ class TestErasure:
             remains = {f"{kind} {number}" for kind in ("text", "vector", "id") for number in kept}
             assert found_in_files(root, patterns) > remains
 
-            collection.tidy()
+            collection.tidy()  # merges the small segment with the growing one, but leaves the log and the large one
+            assert found_in_files(root, patterns) > remains
+            collection.compact()
             assert found_in_files(root, patterns) == remains
             assert collection.count() == 1_198
 
@@ -107,7 +111,7 @@ class TestErasure:
             collection.upsert([make_point(1, text="secret text"), make_point(2)])
             collection.delete([make_id(1)])
         with open_store(root) as store:
-            store.open_collection(FINGERPRINT).tidy()
+            store.open_collection(FINGERPRINT).compact()
         assert found_in_files(root, {"text": b"secret text"}) == set()
 
     def test_costs_nothing_when_nothing_was_deleted(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,10 +123,11 @@ class TestErasure:
             collection = store.create_space(make_space(), TABLES)
             collection.upsert([make_point(1)])
             collection.delete([make_id(2)])
-            collection.tidy()
+            collection.compact()
             collection.upsert([make_point(1)])
+            collection.tidy()
             with pytest.raises(Exception, match="the log was drained"):
-                collection.tidy()
+                collection.compact()
 
 
 def state(root: Path) -> Any:
@@ -143,4 +148,6 @@ def test_the_state_file_says_what_was_closed_and_what_is_untidy(root: Path) -> N
         collection.count()
         assert state(root) == {"points": 1, "untidy": True}
         collection.tidy()
+        assert state(root) == {"points": None, "untidy": True}
+        collection.compact()
     assert state(root) == {"points": 1, "untidy": False}

@@ -1,0 +1,152 @@
+"""Searches, checked against what is stored before a model is loaded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from typing_extensions import TypedDict, Unpack
+
+from rise_store.errors import ConfigError, RiseStoreError, StoreError
+from rise_store.records import ApproximateSearch, Lambdas, Metric, Query, Weights
+from rise_store.retrieval.approximate import choose_approximation
+from rise_store.retrieval.metrics import Scoring
+from rise_store.retrieval.where import Where, check_fields, format_where, parse_where
+from rise_store.store import Collection, Filter
+
+DEFAULT_K = 10
+
+
+class SearchOptions(TypedDict, total=False):
+    """How stored examples are scored and looked for; every key may be left out."""
+
+    metric: Metric  # dot (the default), cosine or paper
+    weights: Weights | str | None  # of the channels, under dot and cosine, as a record or as rh=1,gh=0.5; 1 each
+    lambdas: Lambdas | str | None  # under the metric paper, as a record or as rh=1,gh=0.3; the space's
+    min_score: float | None  # leave out what scores less
+    approximate: bool  # use what the space's storage offers instead of an exact search
+    oversampling: float | None  # of an approximate search: times k rows are rescored; 4
+    ef: int | None  # of an approximate search through a graph: width of the walk
+
+
+@dataclass(frozen=True)
+class Question:
+    """One query with what is asked for it."""
+
+    query: Query
+    k: int
+    where: str | None  # the filter, in the language of --where
+    filter: Filter | None
+    candidates: int  # stored examples that the filter lets through
+
+
+@dataclass(frozen=True)
+class Search:
+    """A checked search: what to rank for each query, and how."""
+
+    collection: Collection
+    questions: tuple[Question, ...]
+    scoring: Scoring
+    offset: int = 0
+    min_score: float | None = None
+    approximate: ApproximateSearch | None = None
+
+    @classmethod
+    def plan(
+        cls,
+        collection: Collection,
+        queries: Sequence[Query],
+        *,
+        k: int | None = None,
+        offset: int = 0,
+        where: Where = (),
+        **options: Unpack[SearchOptions],
+    ) -> Search:
+        """Check a search against what is stored.
+
+        Args:
+            collection: the stored examples.
+            queries: what is asked; each may have a k and a filter of its own.
+            k: how many to return; by default 10, or all where fewer are stored.
+            offset: how many to pass over first.
+            where: conditions, all of which must hold for every query: see `parse_where`.
+            options: see `SearchOptions`.
+
+        Raises:
+            StoreError: the collection is empty.
+            ConfigError: k below 1 or above the number of stored examples, or options that do not fit each other or
+                the space.
+            FilterError: a field that no stored example has, or a condition that cannot be read.
+        """
+        stored = collection.count()
+        if stored == 0:
+            raise StoreError("the store holds no examples; ingest a corpus first")
+        k = min(DEFAULT_K, stored) if k is None else _checked_k(k, stored)
+        if offset < 0:
+            raise ConfigError(f"offset is {offset}; it is a number of examples to pass over, 0 or more")
+        min_score = options.get("min_score")
+        if min_score is not None and not math.isfinite(min_score):
+            raise ConfigError(f"min_score is {min_score}; give a finite number")
+        scoring = Scoring.plan(
+            collection.space.estimator, options.get("metric", "dot"), options.get("weights"), options.get("lambdas")
+        )
+        approximate = _approximate(collection, scoring, options)
+        filters = _Filters(collection, stored, where)
+        questions = []
+        for number, query in enumerate(queries, 1):
+            own = {"where": query.where, "k": query.k}
+            try:
+                own_k = k if query.k is None else _checked_k(query.k, stored)
+                questions.append(Question(query, own_k, *filters.of(query)))
+            except RiseStoreError as error:
+                if not any(value is not None for value in own.values()):
+                    raise
+                raise type(error)(f"query {query.id or number}: {error}") from error
+        return cls(collection, tuple(questions), scoring, offset, min_score, approximate)
+
+
+class _Filters:
+    """The common filter joined with those of queries, each read and counted once."""
+
+    def __init__(self, collection: Collection, stored: int, common: Where) -> None:
+        self._collection = collection
+        self._stored = stored
+        self._common = list(common) if isinstance(common, Sequence) and not isinstance(common, str) else [common]
+        self._known: dict[bytes, tuple[str | None, Filter | None, int]] = {}
+        self._read(())  # so that what is wrong with the common filter is not put down to a query
+
+    def of(self, query: Query) -> tuple[str | None, Filter | None, int]:
+        return self._read(() if query.where is None else (query.where,))
+
+    def _read(self, own: tuple[Any, ...]) -> tuple[str | None, Filter | None, int]:
+        key = orjson.dumps(own)
+        if key not in self._known:
+            filter_ = parse_where([*self._common, *own])
+            if filter_ is None:
+                self._known[key] = (None, None, self._stored)
+            else:
+                check_fields(filter_, self._collection)
+                self._known[key] = (format_where(filter_), filter_, self._collection.count(filter_))
+        return self._known[key]
+
+
+def _checked_k(k: int, stored: int) -> int:
+    if not 1 <= k <= stored:
+        raise ConfigError(f"k is {k}, but the store holds {stored} examples; choose k from 1 to {stored}")
+    return k
+
+
+def _approximate(collection: Collection, scoring: Scoring, options: SearchOptions) -> ApproximateSearch | None:
+    oversampling, ef = options.get("oversampling"), options.get("ef")
+    if not options.get("approximate"):
+        if oversampling is not None or ef is not None:
+            raise ConfigError(
+                "oversampling and ef are settings of an approximate search; ask for it, or leave them out"
+            )
+        return None
+    if scoring.metric != "dot":
+        raise ConfigError(f"the metric {scoring.metric} is searched exactly; leave approximate out, or use metric dot")
+    return choose_approximation(collection.space.storage, oversampling, ef)
