@@ -10,11 +10,14 @@ import pytest
 # The helpers beside this file are imported by name, whatever import mode pytest runs in.
 sys.path.insert(0, str(Path(__file__).parent))
 
+from local_qdrant import LocalQdrant
 from store_examples import FINGERPRINT, TABLES, make_space, quick_folder
 
 from rise_store.store import Backend, Collection, open_store
+from rise_store.store.server import ServerBackend
+from rise_store.store.server.connection import Connection
 
-ENGINES = ["embedded"]
+ENGINES = ["embedded", "local"]
 
 
 @pytest.fixture(params=ENGINES)
@@ -47,6 +50,14 @@ def root() -> Iterator[Path]:
 
 @contextmanager
 def open_engine(name: str) -> Iterator[Backend]:
-    assert name == "embedded"
-    with quick_folder() as folder, open_store(folder / "store", create=True) as store:
-        yield store
+    """An empty store of an engine.
+
+    embedded: a folder; local: the server backend over the client's local mode.
+    """
+    match name:
+        case "embedded":
+            with quick_folder() as folder, open_store(folder / "store", create=True) as store:
+                yield store
+        case "local":
+            with ServerBackend(Connection(LocalQdrant(), "local mode"), create=True) as store:
+                yield store
