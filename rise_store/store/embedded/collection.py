@@ -19,12 +19,12 @@ from rise_store.records import Space
 from rise_store.store.backend import Approximation, Hit, IndexKind, Payload, Point, SearchRequest, StoredPoint, Vector
 from rise_store.store.embedded.disk import size_bytes
 from rise_store.store.embedded.engine import VECTOR
-from rise_store.store.embedded.filters import to_edge
 from rise_store.store.embedded.upkeep import Upkeep
 from rise_store.store.filters import Filter
 from rise_store.store.json_values import decode, encode, encoded_bytes
 from rise_store.store.paths import engine_path
 from rise_store.store.payload import check_keyword_field, describe_example
+from rise_store.store.translate import to_edge
 from rise_store.store.vectors import check_queries, check_signatures, scaled_queries
 
 _BATCH_ROWS = 64  # vectors a call: writes are as fast as with 1 or 16 and slower from 128
