@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from qdrant_client import models
+from qdrant_client import grpc, models
 
-from rise_store.store.backend import IndexKind, Payload
+from rise_store.store.backend import IndexKind, Payload, Vector
 from rise_store.store.server.connection import Connection
+from rise_store.store.server.points import to_message, to_model
 from rise_store.store.server.schema import VECTOR, index_schema
 
 
@@ -20,9 +21,15 @@ class Calls:
         self.connection = connection
         self.name = name
 
-    def upsert(self, points: list[models.PointStruct]) -> None:
+    def upsert(self, rows: Sequence[tuple[UUID, Vector, Payload]]) -> None:
         """Insert or replace points; returns once they are in the server's log and can be searched."""
-        self.connection.call("store rows", lambda client: client.upsert(self.name, points, wait=True))
+        if not self.connection.over_grpc:
+            points = [to_model(*row) for row in rows]
+            self.connection.call("store rows", lambda client: client.upsert(self.name, points, wait=True))
+            return
+        request = grpc.UpsertPoints(collection_name=self.name, wait=True, points=[to_message(*row) for row in rows])
+        deadline_s = self.connection.deadline_s
+        self.connection.call("store rows", lambda client: client.grpc_points.Upsert(request, timeout=deadline_s))
 
     def insert(self, id: UUID, document: Payload) -> None:
         """Insert a document of the catalogue unless there is one of this id."""

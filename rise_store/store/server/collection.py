@@ -21,12 +21,12 @@ from rise_store.store.requests import check_requests
 from rise_store.store.selection import read_payload
 from rise_store.store.server.calls import Calls
 from rise_store.store.server.connection import Connection
-from rise_store.store.translate import to_client
 from rise_store.store.server.optimizer import compact, wait_until_green
 from rise_store.store.server.payloads import to_wire
-from rise_store.store.server.points import to_point, vector_of
+from rise_store.store.server.points import vector_of
 from rise_store.store.server.queries import EXACT, ServerQuery, dot_products, nearest, payload_selector, scaled_scores
 from rise_store.store.server.schema import index_kind
+from rise_store.store.translate import to_client
 from rise_store.store.vectors import check_queries, check_signatures, scaled_queries
 
 BATCH_ROWS = 64  # rows a call, where vectors travel
@@ -58,8 +58,7 @@ class ServerCollection:
         payloads = [to_wire(point.payload, describe_example(point.payload, point.id)) for point in points]
         latest = {point.id: (point.vector, payload) for point, payload in zip(points, payloads, strict=True)}
         for batch in batches(latest.items(), BATCH_ROWS, most_bytes=BATCH_BYTES, size=_point_bytes):
-            over_grpc = self._calls.connection.over_grpc
-            self._calls.upsert([to_point(id, *held, over_grpc=over_grpc) for id, held in batch])
+            self._calls.upsert([(id, *held) for id, held in batch])
 
     def set_payload(self, payloads: Mapping[UUID, Payload]) -> None:
         """Replace the payloads of stored points; their vectors stay.

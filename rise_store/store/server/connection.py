@@ -107,7 +107,7 @@ class Connection:
         self.address = address
         self.over_grpc = isinstance(client._client, QdrantRemote)
         self._client = client
-        self._deadline_s = deadline_s
+        self.deadline_s = deadline_s
         self._secret = secret
         self._closed = False
 
@@ -124,7 +124,7 @@ class Connection:
             raise
         except CLIENT_ERRORS as error:
             # `from None`: the client's errors repeat the request's metadata, and so the key, when they are printed.
-            raise translated(error, self.location, doing, deadline_s=self._deadline_s, secret=self._secret) from None
+            raise translated(error, self.location, doing, deadline_s=self.deadline_s, secret=self._secret) from None
 
     def server_version(self) -> tuple[int, int] | None:
         """Major and minor version of the server, None where it gives none; `StoreError` when it is too old."""

@@ -15,22 +15,24 @@ from rise_store.store.server.schema import VECTOR
 _DATA_TAG = b"\x0a"  # field 1, bytes: the packed numbers of a DenseVector
 
 
-def to_point(id: UUID, vector: Vector, payload: Payload, *, over_grpc: bool) -> models.PointStruct:
-    """A point to upsert: a gRPC message where the client speaks gRPC, else the client's model.
+def to_model(id: UUID, vector: Vector, payload: Payload) -> models.PointStruct:
+    """A point to upsert as the client's model."""
+    return models.PointStruct(id=str(id), vector={VECTOR: vector.tolist()}, payload=payload)
 
-    The message is made from the vector's bytes, 0.01 ms a row of 24,576; through Python floats it takes 0.5 ms, and
+
+def to_message(id: UUID, vector: Vector, payload: Payload) -> grpc.PointStruct:
+    """A point to upsert as the message that is sent.
+
+    It is made from the vector's bytes, 0.01 ms a row of 24,576; through Python floats it would take 0.5 ms, and
     through the client's model 0.9 ms (qdrant-client 1.20.0).
     """
-    if not over_grpc:
-        return models.PointStruct(id=str(id), vector={VECTOR: vector.tolist()}, payload=payload)
     data = np.ascontiguousarray(vector, dtype="<f4").tobytes()
     dense = grpc.DenseVector.FromString(_DATA_TAG + _varint(len(data)) + data)
-    point = grpc.PointStruct(
+    return grpc.PointStruct(
         id=grpc.PointId(uuid=str(id)),
         vectors=grpc.Vectors(vectors=grpc.NamedVectors(vectors={VECTOR: grpc.Vector(dense=dense)})),
         payload=cast(Any, RestToGrpc.convert_payload(payload)),
     )
-    return cast(models.PointStruct, point)
 
 
 def vector_of(record: models.Record) -> Vector | None:

@@ -13,8 +13,8 @@ from qdrant_client import models
 from rise_store.records import Space
 from rise_store.store.backend import Approximation, Hit, IndexKind, PerChannel, RowNorm, SearchRequest, Vector
 from rise_store.store.selection import engine_fields, read_payload
-from rise_store.store.translate import to_client
 from rise_store.store.server.schema import VECTOR
+from rise_store.store.translate import to_client
 from rise_store.store.vectors import channel_halves, check_queries, scaled_queries
 
 EXACT = models.SearchParams(exact=True, quantization=models.QuantizationSearchParams(ignore=True))
@@ -147,7 +147,7 @@ def _parameters(approximation: Approximation | None, space: Space) -> models.Sea
 
 def _threshold(request: SearchRequest, scale: float) -> float | None:
     """Just below the least score: the server leaves out hits at its threshold, unless a formula made their score."""
-    if request.min_score is None:
+    least = -_LARGEST_FLOAT32 if request.min_score is None else request.min_score / scale
+    if least <= -_LARGEST_FLOAT32:
         return None
-    least = np.float32(np.clip(request.min_score / scale, -_LARGEST_FLOAT32, _LARGEST_FLOAT32))
-    return float(max(np.nextafter(least, np.float32(-np.inf)), np.float32(-_LARGEST_FLOAT32)))
+    return float(np.nextafter(np.float32(min(least, _LARGEST_FLOAT32)), np.float32(-np.inf)))
