@@ -58,7 +58,7 @@ class Call:
 
 @dataclass
 class Fault:
-    """What happens to the next calls of a method."""
+    """What happens to calls of a method ("*": of any), after `skip` of them went well."""
 
     method: str
     times: int
@@ -66,6 +66,8 @@ class Fault:
     details: str = ""
     delay_s: float = 0.0
     afterwards: bool = False  # the call is carried out, but its answer is lost
+    skip: int = 0
+    retry_after_s: int | None = None  # told to the client
 
 
 @dataclass
@@ -111,7 +113,10 @@ class LoopbackQdrant:
 
     def next_fault(self, method: str) -> Fault | None:
         for fault in self.faults:
-            if fault.method == method and fault.times > 0:
+            if fault.method in (method, "*") and fault.times > 0:
+                if fault.skip > 0:
+                    fault.skip -= 1
+                    continue
                 fault.times -= 1
                 return fault
         return None
@@ -130,10 +135,13 @@ def _method(carry_out: Callable[[_Handler, Any], Any]) -> Callable[[_Handler, An
             context.abort(rpc.StatusCode.UNAUTHENTICATED, f"Must provide an API key, but the request has {given}")
         fault = server.next_fault(name)
         if fault is not None:
-            time.sleep(fault.delay_s)
+            if fault.delay_s:
+                time.sleep(fault.delay_s)
             if fault.status is not None:
                 if fault.afterwards:
                     carry_out(self, request)
+                if fault.retry_after_s is not None:
+                    context.set_trailing_metadata([("retry-after", str(fault.retry_after_s))])
                 context.abort(fault.status, fault.details)
         try:
             return carry_out(self, request)

@@ -11,7 +11,15 @@ from typing import TypeVar
 
 import grpc
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, stop_any, wait_exponential_jitter
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_any,
+    wait_exponential,
+    wait_random,
+)
 from tenacity.stop import stop_base
 
 from rise_store.store.server.failures import is_full, status_of
@@ -49,7 +57,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def _wait(state: RetryCallState) -> float:
-    backoff = wait_exponential_jitter(initial=FIRST_WAIT_S, max=LONGEST_WAIT_S, jitter=FIRST_WAIT_S)(state)
+    backoff = wait_exponential(FIRST_WAIT_S, max=LONGEST_WAIT_S)(state) + wait_random(0, FIRST_WAIT_S)(state)
     error = state.outcome.exception() if state.outcome else None
     return max(backoff, float(error.retry_after_s)) if isinstance(error, ResourceExhaustedResponse) else backoff
 
