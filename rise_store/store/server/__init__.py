@@ -1,7 +1,5 @@
 """Stores on a Qdrant server, spoken to over gRPC."""
 
-# ruff: noqa: E402
-
 from __future__ import annotations
 
 import os
