@@ -181,12 +181,15 @@ class TestRetries:
 
 
 class TestFailures:
-    def test_a_server_that_is_down(self, server: LoopbackQdrant, collection: Collection) -> None:
+    def test_a_server_that_is_down(
+        self, server: LoopbackQdrant, collection: Collection, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         server.stop()
         with pytest.raises(StoreError, match=r"cannot be reached: could not count rows.*grpc_port=") as error:
             collection.count()
         one_line(error)
         server.start()
+        monkeypatch.setattr(retry, "FIRST_WAIT_S", 0.3)  # until the client tries to reach it again
         assert collection.count() == 0
 
     def test_a_server_that_is_not_there(self) -> None:
