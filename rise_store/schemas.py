@@ -6,13 +6,19 @@ import re
 from typing import Any
 
 from rise_store.records import (
+    AnnotateReport,
     Attribution,
     AttributionResult,
+    CompactReport,
     Dataset,
+    DeleteReport,
     DemoReport,
     EstimatorConfig,
     Example,
+    ExportReport,
+    ImportReport,
     IngestReport,
+    MigrationReport,
     Query,
     Receipt,
     Record,
@@ -22,13 +28,19 @@ from rise_store.records import (
 )
 
 PUBLISHED: tuple[type[Record], ...] = (
+    AnnotateReport,
     Attribution,
     AttributionResult,
+    CompactReport,
     Dataset,
+    DeleteReport,
     DemoReport,
     EstimatorConfig,
     Example,
+    ExportReport,
+    ImportReport,
     IngestReport,
+    MigrationReport,
     Query,
     Receipt,
     SignatureFile,
