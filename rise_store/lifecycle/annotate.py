@@ -14,6 +14,7 @@ from rise_store.errors import ConfigError, InputError
 from rise_store.lifecycle.pages import in_pages
 from rise_store.records import AnnotateReport
 from rise_store.store import OWN_FIELDS, Collection, Filter, Payload, describe_example, resolve_field, with_flags
+from rise_store.store.json_values import check_value
 from rise_store.store.paths import join_path, parse_path
 
 TEXT_FIELDS = ("license", "source_uri", "dataset_version")
@@ -115,6 +116,7 @@ def _check(values: Mapping[Keys, Any], removed: Sequence[Keys]) -> None:
         path = join_path(keys)
         if path in TEXT_FIELDS and (not isinstance(value, str) or not value):
             raise ConfigError(f"{path} takes a text, not {value!r}; to remove it, unset it")
+        check_value(value, path, "the annotation")
         if value is None:
             raise ConfigError(f"{path} cannot be null: null is no value; to remove it, unset it")
     named = [*values, *removed]
