@@ -7,7 +7,8 @@ from uuid import UUID
 
 import numpy as np
 
-from rise_store.store import Backend, Payload
+from rise_store.records import ChannelNorms, EstimatorConfig, ModelReference, Space, Storage
+from rise_store.store import Backend, Collection, Payload, Point, build_payload, point_id, tables_sha256
 from tests.ingest.examples import OpenStore, Row, story_rows
 
 
@@ -39,3 +40,40 @@ def vector_of(point: Any) -> Any:
     """A point's vector; fails where it has none."""
     assert point.vector is not None
     return np.asarray(point.vector, dtype=np.float32)
+
+
+def synthetic_collection(backend: Backend, count: int, dim: int, vectors: str = "float16") -> Collection:
+    """A collection of `count` points of random unit vectors [dim] in a space of its own."""
+    tables = {"hidden_bucket": np.arange(7, dtype=np.int32) % 3, "hidden_sign": np.ones(7, dtype=np.int8)}
+    space = Space(
+        fingerprint=f"5ace{dim:08x}",
+        model=ModelReference(name="none"),
+        architecture="None",
+        hidden_size=7,
+        vocabulary_size=11,
+        estimator=EstimatorConfig(kr=dim - 1, kh=1, kg=1),
+        tables_sha256=tables_sha256(tables),
+        created_at="2026-01-01T00:00:00Z",
+        created_with="0.1.0",
+        storage=Storage.model_validate({"vectors": vectors}),
+    )
+    collection = backend.create_space(space, tables)
+    random = np.random.default_rng(dim)
+    for first in range(0, count, 100):
+        points = []
+        for number in range(first, min(first + 100, count)):
+            vector = random.standard_normal(dim).astype(np.float32)
+            payload = build_payload(
+                example_id=f"row-{number}",
+                dataset="synthetic",
+                content_sha256=f"{number:064x}",
+                run_id="run",
+                ingested_at="2026-01-01T00:00:00Z",
+                tokens=number,
+                chunks=1,
+                channel_norms=ChannelNorms(rh=0.6, gh=0.8),
+            )
+            id_ = point_id(space.fingerprint, "synthetic", f"row-{number}")
+            points.append(Point(id_, vector / np.linalg.norm(vector), payload))
+        collection.upsert(points)
+    return collection

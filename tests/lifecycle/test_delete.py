@@ -28,7 +28,9 @@ def test_all_conditions_must_hold_and_nothing_else_goes(store: OpenStore) -> Non
     before = contents(store)
     report = store.delete(dataset="tales", where="license=MIT", yes=True)
     assert (report.matched, report.deleted, report.dry_run) == (4, 4, False)
-    kept = {id_: point for id_, point in before.items() if (point[0]["dataset"], point[0]["license"]) != ("tales", "MIT")}
+    kept = {
+        id_: point for id_, point in before.items() if (point[0]["dataset"], point[0]["license"]) != ("tales", "MIT")
+    }
     assert len(kept) == 8
     assert contents(store) == kept
 
