@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rise_store import AttributionStore, StoreError, StoreInUseError
-from rise_store.lifecycle import migrate_spaces
+from rise_store.lifecycle import migrate_spaces, pages
 from rise_store.signature import EstimatorConfig, SignatureEncoder
 from rise_store.store import Point, open_store, tables_sha256
 from tests.ingest.examples import OpenStore
@@ -80,16 +80,17 @@ def test_a_copy_that_differs_is_noticed(store: OpenStore, folder: Path) -> None:
 
 
 def migrate(source: Path, target: Path, told: Connection) -> None:
-    """What the killed process does; tells how many points it has copied."""
+    """What the killed process does, 32 points a page; tells how many it has copied."""
+    pages._PAGE_BYTES = 2**18
     with open_store(source) as here, open_store(target, create=True) as there:
         migrate_spaces(here, there, here.spaces(), progress=lambda done, total: told.send(done))
 
 
 @pytest.fixture
 def large(folder: Path) -> Path:
-    """A store of 700 points, of which a page takes 128."""
+    """A store of 700 points."""
     with open_store(folder / "large", create=True) as backend:
-        synthetic_collection(backend, 700, 65_536)
+        synthetic_collection(backend, 700, 2_048)
     return folder / "large"
 
 
@@ -104,7 +105,7 @@ def test_a_killed_migration_goes_on_where_it_was(large: Path, folder: Path) -> N
     os.kill(process.pid, signal.SIGKILL)
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
-    assert copied == 256
+    assert copied == 64
     with AttributionStore.open(large) as source:
         (space,) = source.migrate_to(folder / "copy").spaces
     assert space.examples == 700
