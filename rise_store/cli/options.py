@@ -52,6 +52,17 @@ def model_options(command: Command) -> Command:
     return command
 
 
+where_option = click.option(
+    "--where",
+    multiple=True,
+    metavar="FILTER",
+    help=(
+        "Only examples that pass, such as 'license in (MIT, CC0-1.0) and tokens >= 50 and not dataset = forum', or the "
+        "same as JSON; repeated: all must hold. Compares by =, != (true also without a value), <, <=, >, >=, in, "
+        "startswith, exists; numbers, dates, true and false need no quotes, values with spaces do."
+    ),
+)
+
 space_option = click.option(
     "--space", metavar="FINGERPRINT", help="Which space, when the store has several; its beginning is enough."
 )
