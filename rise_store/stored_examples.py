@@ -32,7 +32,7 @@ from rise_store.records import (
     MigrationReport,
     validated,
 )
-from rise_store.retrieval import check_fields, parse_where
+from rise_store.retrieval import Where, check_fields, parse_where
 from rise_store.store import Backend, Collection, Filter, open_store
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class StoredExamples:
         ids: Sequence[str] = (),
         *,
         dataset: str | None = None,
-        where: str | Sequence[str] = (),
+        where: Where = (),
         space: str | None = None,
         yes: bool = False,
     ) -> DeleteReport:
@@ -60,7 +60,7 @@ class StoredExamples:
         Args:
             ids: example ids, of any dataset or of `dataset`.
             dataset: name of a dataset.
-            where: a filter.
+            where: conditions, all of which must hold: in the language of `docs/filters.md`, as JSON or as a dict.
             space: fingerprint of the only space to look in (its beginning is enough); by default all of them.
             yes: whether to act.
 
@@ -82,7 +82,7 @@ class StoredExamples:
 
     def annotate(
         self,
-        where: str | Sequence[str],
+        where: Where,
         *,
         set: Mapping[str, Any] | Sequence[str] = (),
         unset: Sequence[str] = (),
@@ -94,7 +94,7 @@ class StoredExamples:
         Nothing is computed anew. Ingesting the same unchanged rows again leaves the changes alone.
 
         Args:
-            where: a filter.
+            where: conditions, all of which must hold: in the language of `docs/filters.md`, as JSON or as a dict.
             set: field -> value, or `FIELD=VALUE` texts, in which a metadata value is read as JSON where it is JSON.
             unset: fields to remove.
             space: fingerprint of the only space to look in (its beginning is enough); by default all of them.
@@ -117,7 +117,7 @@ class StoredExamples:
         out: str | Path,
         *,
         space: str | None = None,
-        where: str | Sequence[str] = (),
+        where: Where = (),
         progress: Progress | None = None,
     ) -> ExportReport:
         """Write a space into an .npz or .parquet file, from which `import_file` makes it again.
@@ -125,7 +125,7 @@ class StoredExamples:
         Args:
             out: the file to write; it appears whole or not at all.
             space: fingerprint of the space (its beginning is enough), when the store has several.
-            where: a filter; by default all examples.
+            where: conditions, as for `delete`; by default all examples.
             progress: is told rows done and rows in all.
 
         Raises:
@@ -221,9 +221,9 @@ class StoredExamples:
         return [self._backend.open_collection(one.fingerprint) for one in spaces]
 
 
-def _checked_filter(where: str | Sequence[str], collections: Sequence[Collection]) -> Filter | None:
+def _checked_filter(where: Where, collections: Sequence[Collection]) -> Filter | None:
     """The filter; `FilterError` when it cannot be read, or names a field that no example of any collection has."""
-    filter_ = parse_where([where] if isinstance(where, str) else where)
+    filter_ = parse_where(where)
     if filter_ is None:
         return None
     errors = []

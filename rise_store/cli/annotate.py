@@ -6,7 +6,7 @@ import click
 
 from rise_store.attribution_store import AttributionStore
 from rise_store.cli.delete import ONE_SPACE
-from rise_store.cli.options import format_option, store_option
+from rise_store.cli.options import format_option, store_option, where_option
 from rise_store.cli.output import console, echo_json
 from rise_store.cli.output_lifecycle import print_annotation
 from rise_store.cli.progress import working
@@ -14,9 +14,7 @@ from rise_store.cli.progress import working
 
 @click.command()
 @store_option
-@click.option(
-    "--where", multiple=True, required=True, metavar="FILTER", help="Which examples; repeated: all must hold."
-)
+@where_option
 @click.option("--set", "set_", multiple=True, metavar="FIELD=VALUE", help="Set a field; may be repeated.")
 @click.option("--unset", multiple=True, metavar="FIELD", help="Remove a field; may be repeated.")
 @click.option("--dry-run", is_flag=True, help="Count, and change nothing.")

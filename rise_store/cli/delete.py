@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from rise_store.attribution_store import AttributionStore
-from rise_store.cli.options import format_option, store_option
+from rise_store.cli.options import format_option, store_option, where_option
 from rise_store.cli.output import console, echo_json
 from rise_store.cli.output_lifecycle import print_compaction, print_deletion
 from rise_store.cli.progress import working
@@ -13,16 +13,13 @@ from rise_store.cli.progress import working
 ONE_SPACE = click.option(
     "--space", metavar="FINGERPRINT", help="Only this space; its beginning is enough.  [default: all of them]"
 )
-WHERE = click.option(
-    "--where", multiple=True, metavar="FILTER", help="Only examples with this field; repeated: all must hold."
-)
 
 
 @click.command()
 @click.argument("ids", nargs=-1, metavar="[IDS]...")
 @store_option
 @click.option("--dataset", metavar="NAME", help="Only examples of this dataset.")
-@WHERE
+@where_option
 @click.option("--yes", is_flag=True, help="Delete; without it, only show what would be deleted.")
 @ONE_SPACE
 @format_option("table", "json")

@@ -8,7 +8,7 @@ import click
 from typing_extensions import Unpack
 
 from rise_store.attribution_store import AttributionStore
-from rise_store.cli.delete import ONE_SPACE, WHERE
+from rise_store.cli.delete import ONE_SPACE
 from rise_store.cli.options import (
     estimator_option,
     format_option,
@@ -16,6 +16,7 @@ from rise_store.cli.options import (
     parse_estimator,
     space_option,
     store_option,
+    where_option,
 )
 from rise_store.cli.output import console, echo_json
 from rise_store.cli.output_lifecycle import print_export, print_import, print_migration
@@ -34,7 +35,7 @@ from rise_store.records import Dataset, validated
     help="File to write, .npz or .parquet.",
 )
 @space_option
-@WHERE
+@where_option
 @format_option("table", "json")
 def export(store: str, out: Path, space: str | None, where: tuple[str, ...], format_: str) -> None:
     """Write the signatures and payloads of a space into one file, with all that rise-store import needs.

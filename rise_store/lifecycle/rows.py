@@ -26,8 +26,9 @@ from rise_store.store import (
 )
 from rise_store.store.json_values import check_value
 
-# The largest distance of a stored signature, of length 1, from the one that was handed in.
-PRECISION = {"float16": 1e-3, "turbo8": 0.03, "turbo4": 0.3}
+# The largest distance of a stored signature, of length 1, from the one that was handed in. Measured with
+# qdrant-edge-py 0.9.0 on random vectors of 352 to 24,576 coordinates: 2.2e-4, 0.012 and 0.14.
+PRECISION = {"float16": 1e-3, "turbo8": 0.025, "turbo4": 0.25}
 _TEXTS = ("example_id", "dataset", "content_sha256")
 
 

@@ -35,6 +35,12 @@ def test_all_conditions_must_hold_and_nothing_else_goes(store: OpenStore) -> Non
     assert contents(store) == kept
 
 
+def test_filters_take_the_whole_language(store: OpenStore) -> None:
+    report = store.delete(where="page >= 6 and not license = MIT and source.kind in (web, book)")
+    assert sorted(example.example_id for example in report.sample) == ["row-7", "row-7", "row-9"]
+    assert store.delete(where={"field": "draft", "equals": True}).matched == 1
+
+
 def test_ids_are_those_of_every_dataset_or_of_one(store: OpenStore) -> None:
     assert store.delete(["row-7"]).datasets == {"tales": 1, "notes": 1}
     assert store.delete(["row-7"], dataset="notes", yes=True).deleted == 1
