@@ -8,12 +8,13 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+from engines import open_engine
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from store_examples import DIM, FINGERPRINT, TABLES, make_id, make_payload, make_space, make_vector, quick_folder
+from store_examples import DIM, FINGERPRINT, TABLES, make_id, make_payload, make_space, make_vector
 
-from rise_store.store import And, Collection, Equals, Or, Point, SearchRequest, open_store
+from rise_store.store import And, Collection, Equals, Or, Point, SearchRequest
 
 NUMBERS = st.integers(0, 30)
 FIELDS = st.fixed_dictionaries(
@@ -55,7 +56,6 @@ def matches(where: Any, payload: dict[str, Any]) -> bool:
 class StoreMachine(RuleBasedStateMachine):
     """One collection for all runs, emptied at the start of each."""
 
-    resources = ExitStack()
     collection: Collection
 
     @initialize()
@@ -132,15 +132,27 @@ class StoreMachine(RuleBasedStateMachine):
             assert point.payload == payload
 
 
-class TestStoreAgainstModel(StoreMachine.TestCase):  # type: ignore[misc, name-defined]
-    settings = settings(max_examples=40, stateful_step_count=15, deadline=None)
+def machine(engine: str, examples: int) -> type:
+    """The test case of one engine; hypothesis makes one of a class alone, so that fixtures cannot choose it."""
 
-    @classmethod
-    def setUpClass(cls) -> None:
-        folder = StoreMachine.resources.enter_context(quick_folder())
-        store = StoreMachine.resources.enter_context(open_store(folder / "store", create=True))
-        StoreMachine.collection = store.create_space(make_space(FINGERPRINT, DIM), TABLES)
+    class Machine(StoreMachine):
+        resources = ExitStack()
 
-    @classmethod
-    def tearDownClass(cls) -> None:
-        StoreMachine.resources.close()
+    class Case(Machine.TestCase):  # type: ignore[misc, name-defined]
+        settings = settings(max_examples=examples, stateful_step_count=15, deadline=None)
+
+        @classmethod
+        def setUpClass(cls) -> None:
+            store = Machine.resources.enter_context(open_engine(engine))
+            Machine.collection = store.create_space(make_space(FINGERPRINT, DIM), TABLES)
+
+        @classmethod
+        def tearDownClass(cls) -> None:
+            Machine.resources.close()
+
+    return Case
+
+
+TestEmbedded = machine("embedded", examples=40)
+TestLocal = machine("local", examples=20)
+TestWire = machine("wire", examples=10)
