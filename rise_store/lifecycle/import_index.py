@@ -16,7 +16,7 @@ from rise_store.digests import json_sha256
 from rise_store.errors import ConfigError, InputError, SpaceMismatchError
 from rise_store.lifecycle.pages import Progress, rows_a_page
 from rise_store.lifecycle.published_index import IndexRow, PublishedIndex
-from rise_store.lifecycle.rows import Row, Written, reason, target_collection, write_rows
+from rise_store.lifecycle.rows import Row, Written, length, reason, target_collection, write_rows
 from rise_store.records import ChannelNorms, Dataset, EstimatorConfig, Example, ImportReport, Space
 from rise_store.store import Backend, Vector, build_payload, point_id
 
@@ -128,7 +128,7 @@ def _spot_check(index: PublishedIndex, encoder: SignatureEncoder, size: int) -> 
             if text is None or not vector.any() or not encoder.chunks([text])[0]:
                 continue
             signature = encoder.encode([text]).signatures[0]
-            cosine = float(signature @ vector / np.linalg.norm(vector))
+            cosine = float(signature @ vector) / length(vector)
             if not cosine >= _LEAST_COSINE:
                 raise SpaceMismatchError(
                     f"{row.location}: its text has a cosine of {cosine:.2f} with its signature under model "
@@ -168,7 +168,7 @@ def _row(row: IndexRow, run: _Run) -> Row:
         "license": _text(meta, "license") or run.dataset.license,
         "metadata": metadata,
     }
-    norms = np.linalg.norm(vector[: run.space.estimator.dim_rh]), np.linalg.norm(vector[run.space.estimator.dim_rh :])
+    dim_rh = run.space.estimator.dim_rh
     payload = build_payload(
         example_id=example_id,
         dataset=run.dataset.name,
@@ -179,7 +179,7 @@ def _row(row: IndexRow, run: _Run) -> Row:
         ingested_at=run.now,
         tokens=tokens if isinstance(tokens, int) else 0,
         chunks=chunks if isinstance(chunks, int) else 1,
-        channel_norms=ChannelNorms(rh=float(norms[0]), gh=float(norms[1])),
+        channel_norms=ChannelNorms(rh=length(vector[:dim_rh]), gh=length(vector[dim_rh:])),
         text=_text(meta, "text"),
         **given,
     )
@@ -188,12 +188,12 @@ def _row(row: IndexRow, run: _Run) -> Row:
 
 def _unit(vector: Any, location: str) -> Vector:
     wide = vector.astype(np.float32)
-    length = float(np.linalg.norm(wide))
-    if not np.isfinite(length):
+    found = length(wide)
+    if not np.isfinite(found):
         raise InputError(f"{location}: the signature holds NaN or Inf")
-    if length == 0:
+    if found == 0:
         raise InputError(f"{location}: the signature is zero, as of a text of fewer than 2 tokens")
-    unit: Vector = wide / np.float32(length)
+    unit: Vector = wide / np.float32(found)
     return unit
 
 

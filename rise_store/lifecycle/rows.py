@@ -47,11 +47,11 @@ class Row:
             raise InputError(
                 f"{self.location}: the signature has {len(self.vector)} coordinates, its space {space.dim}"
             )
-        length = float(np.linalg.norm(self.vector))
-        if not np.isfinite(length):
+        found = length(self.vector)
+        if not np.isfinite(found):
             raise InputError(f"{self.location}: the signature holds NaN or Inf")
-        if abs(length - 1) > PRECISION[space.storage.vectors]:
-            raise InputError(f"{self.location}: the signature has length {length:.4f}, not 1")
+        if abs(found - 1) > PRECISION[space.storage.vectors]:
+            raise InputError(f"{self.location}: the signature has length {found:.4f}, not 1")
         self._check_payload(space)
 
     def _check_payload(self, space: Space) -> None:
@@ -106,7 +106,15 @@ def write_rows(collection: Collection, rows: Sequence[Row], *, ignoring: Contain
 
 def distance(one: Vector, other: Vector) -> float:
     """Distance of two signatures [dim]."""
-    return float(np.linalg.norm(one.astype(np.float64) - other.astype(np.float64)))
+    return length(one - other)
+
+
+def length(vector: Vector) -> float:
+    """Euclidean length of a vector [dim].
+
+    `numpy.linalg.norm` asks BLAS, whose threads wait for each other on a busy machine: 2 ms for 24,576 coordinates.
+    """
+    return float(np.sqrt(np.einsum("i,i->", vector, vector)))
 
 
 def same_payload(one: Payload, other: Payload, ignoring: Container[str] = ()) -> bool:
