@@ -20,8 +20,7 @@ from rise_store.records import (
 def print_deletion(out: Console, report: DeleteReport) -> None:
     """How many examples of which datasets, some of them, and what to do next."""
     by_dataset = ", ".join(f"{name} {count:,}" for name, count in report.datasets.items())
-    verb = "match" if report.dry_run else "matched"
-    out.print(Text(f"{report.matched:,} examples {verb}" + (f": {by_dataset}" if by_dataset else "")))
+    out.print(Text(_matches(report.matched) + (f": {by_dataset}" if by_dataset else "")))
     if report.sample:
         table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
         for name, width in (("dataset", 18), ("licence", 14), ("example", 24)):
@@ -53,7 +52,7 @@ def print_compaction(out: Console, report: CompactReport) -> None:
 def print_annotation(out: Console, report: AnnotateReport) -> None:
     """How many examples changed."""
     changed = "would change; nothing was written" if report.dry_run else "changed"
-    out.print(f"{report.matched:,} examples match: {report.changed:,} {changed}, {report.unchanged:,} had it already")
+    out.print(f"{_matches(report.matched)}: {report.changed:,} {changed}, {report.unchanged:,} had it already")
 
 
 def print_export(out: Console, report: ExportReport) -> None:
@@ -81,6 +80,10 @@ def print_migration(out: Console, report: MigrationReport) -> None:
             f"signature {space.largest_error:.2g}{further}"
         )
     out.print(Text(f"{report.source} -> {report.target} in {report.seconds:.1f} s"), soft_wrap=True)
+
+
+def _matches(count: int) -> str:
+    return f"{count:,} example matches" if count == 1 else f"{count:,} examples match"
 
 
 def _size(size: int | None) -> str:

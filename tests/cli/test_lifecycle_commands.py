@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 
+from rise_store.cli import cli
 from rise_store.signature import SignatureEncoder
 from tests.cli.conftest import Command
 from tests.ingest.examples import SMALL, story_rows
@@ -38,6 +41,8 @@ class TestDelete:
         assert examples(command, copy) == 8
 
     def test_as_json_with_unknown_ids_named(self, command: Command, copy: Path) -> None:
+        shown = command("delete", "row-1", "--store", copy)
+        assert shown.out.startswith("1 example matches: tales 1\n")
         done = command("delete", "row-1", "row-77", "--store", copy, "--yes", "--format", "json")
         assert (done.code, done.err) == (0, "not stored: example 'row-77'\n")
         assert (done.json["deleted"], done.json["unknown_ids"]) == (1, ["row-77"])
@@ -114,6 +119,19 @@ class TestExportAndImport:
         )
         assert "cannot be read as an export" in command("import", "file.npz", "--store", store).error
         assert not store.exists()
+
+
+def documented() -> list[str]:
+    text = (Path(__file__).parents[2] / "docs" / "lifecycle.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("line", documented())
+def test_commands_in_the_docs_parse(line: str) -> None:
+    program, name, *arguments = shlex.split(line, comments=True)
+    assert program == "rise-store"
+    cli.commands[name].make_context(name, arguments)
 
 
 class TestMigrate:
