@@ -18,7 +18,7 @@ from rise_store.lifecycle.pages import Progress, rows_a_page
 from rise_store.lifecycle.published_index import IndexRow, PublishedIndex
 from rise_store.lifecycle.rows import Row, Written, length, reason, target_collection, write_rows
 from rise_store.records import ChannelNorms, Dataset, EstimatorConfig, Example, ImportReport, Space
-from rise_store.store import Backend, Vector, build_payload, point_id
+from rise_store.store import Backend, Vector, build_payload, point_id, tables_sha256
 
 if TYPE_CHECKING:
     from rise_store.signature import SignatureEncoder
@@ -109,6 +109,7 @@ def _encoder(
     from rise_store.signature import SignatureEncoder
 
     if isinstance(model, SignatureEncoder):
+        _require_same(index, config, model)
         return model
     name = model or index.model.get("name_or_path")
     if not name:
@@ -116,6 +117,18 @@ def _encoder(
     return SignatureEncoder.from_pretrained(
         name, config, tables=index.tables, **{**loading, "dtype": loading.get("dtype") or "float32"}
     )
+
+
+def _require_same(index: PublishedIndex, config: EstimatorConfig, encoder: SignatureEncoder) -> None:
+    """`SpaceMismatchError` unless an encoder has the settings that shape signatures, and the tables, of the index."""
+    irrelevant = {"max_query_tokens", "seed"}  # the seed acts through the tables
+    same_settings = encoder.config.model_dump(exclude=irrelevant) == config.model_dump(exclude=irrelevant)
+    if not same_settings or encoder.tables.sha256 != tables_sha256(index.tables):
+        what = "sketch tables" if same_settings else "settings"
+        raise SpaceMismatchError(
+            f"the encoder has other {what} than {index.folder}; give the model by name, and it is loaded with those of "
+            "the index"
+        )
 
 
 def _spot_check(index: PublishedIndex, encoder: SignatureEncoder, size: int) -> None:

@@ -65,7 +65,7 @@ class ParquetReader:
             raise self._damaged(error) from error
         try:
             described = self._file.schema_arrow.metadata or {}
-            if _SPACE not in described or "signature" not in self._file.schema_arrow.names:
+            if _SPACE not in described or not self._has_signatures():
                 raise InputError(
                     f"{path} says nothing of a signature space, so it is no export of a store. Write one with "
                     "rise-store export"
@@ -103,6 +103,14 @@ class ParquetReader:
                 number += batch.num_rows
         except (OSError, self._arrow.ArrowException) as error:
             raise self._damaged(error) from error
+
+    def _has_signatures(self) -> bool:
+        types, schema = self._arrow.types, self._file.schema_arrow
+        if "signature" not in schema.names:
+            return False
+        kind = schema.field("signature").type
+        is_list = types.is_fixed_size_list(kind) or types.is_list(kind)
+        return bool(is_list and types.is_floating(kind.value_type))
 
     def _vectors(self, column: Any, first: int) -> npt.NDArray[np.float32]:
         flat = column.flatten()

@@ -192,9 +192,11 @@ def test_other_archives_are_no_exports(empty: OpenStore, folder: Path) -> None:
     np.savez(folder / "plain.npz", ids=np.array(["a"]), signatures=np.zeros((1, 4), np.float32))
     with pytest.raises(InputError, match="has no array 'payload_offsets', so it is no export"):
         empty.import_file(folder / "plain.npz")
-    parquet.write_table(arrow.table({"a": [1]}), folder / "plain.parquet")
-    with pytest.raises(InputError, match="says nothing of a signature space"):
-        empty.import_file(folder / "plain.parquet")
+    described = {"rise_store.space": "{}"}
+    for table in (arrow.table({"a": [1]}), arrow.table({"signature": ["a"]}).replace_schema_metadata(described)):
+        parquet.write_table(table, folder / "plain.parquet")
+        with pytest.raises(InputError, match="says nothing of a signature space"):
+            empty.import_file(folder / "plain.parquet")
 
 
 def test_a_flipped_bit_is_noticed(store: OpenStore, empty: OpenStore, folder: Path) -> None:

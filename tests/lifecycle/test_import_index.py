@@ -171,6 +171,16 @@ def test_tables_must_fit_the_model(empty: OpenStore, index: Path, tmp_path: Path
         empty.import_index(index, dataset="stories", model=larger, device="cpu")
 
 
+def test_an_encoder_must_have_the_settings_and_tables_of_the_index(
+    empty: OpenStore, index: Path, tiny_model: Path
+) -> None:
+    for what, changed in (("settings", {"tau": 0.5}), ("sketch tables", {"seed": 7})):
+        config = EstimatorConfig(**{**SMALL.model_dump(), **changed})
+        other = SignatureEncoder.from_pretrained(tiny_model, config, device="cpu")
+        with pytest.raises(SpaceMismatchError, match=f"the encoder has other {what} than {index}"):
+            empty.import_index(index, dataset="stories", model=other)
+
+
 def test_a_model_is_needed(empty: OpenStore, index: Path, tiny_model: Path) -> None:
     with pytest.raises(ConfigError, match="does not say which model made it; name it with --model"):
         empty.import_index(index, dataset="stories")
