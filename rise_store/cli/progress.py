@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -27,6 +27,28 @@ def working(what: str) -> Iterator[None]:
         return
     with console.status(what):
         yield
+
+
+@contextmanager
+def example_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar of examples done, with rate and ETA; yields what to call with examples done and examples in all."""
+    console = _console()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} examples, {task.fields[rate]:,.0f}/s"),
+        TimeElapsedColumn(),
+        TextColumn("eta"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=0, rate=0.0)
+        started = time.monotonic()
+
+        def update(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, rate=done / max(time.monotonic() - started, 1e-9))
+
+        yield update
 
 
 class IngestProgress:
@@ -75,29 +97,18 @@ class IngestProgress:
         )
 
 
-def token_bar(what: str) -> AbstractContextManager[Callable[[int, int], None]]:
-    """A bar of tokens done, with ETA; yields what to call with tokens done and tokens in all."""
-    return count_bar(what, "tokens")
-
-
 @contextmanager
-def count_bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar of units done, with rate and ETA; yields what to call with units done and units in all."""
+def token_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar of tokens done, with rate and ETA; yields what to call with tokens done and tokens in all."""
     console = _console()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f} " + unit),
-        TextColumn("{task.fields[rate]:,.0f}/s"),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} tokens"),
         TimeElapsedColumn(),
         TextColumn("eta"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=0, rate=0.0)
-        started = time.monotonic()
-
-        def update(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, rate=done / max(time.monotonic() - started, 1e-9))
-
-        yield update
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -20,7 +20,7 @@ from rise_store.cli.options import (
 )
 from rise_store.cli.output import console, echo_json
 from rise_store.cli.output_lifecycle import print_export, print_import, print_migration
-from rise_store.cli.progress import count_bar
+from rise_store.cli.progress import example_bar
 from rise_store.encoders import LoadOptions
 from rise_store.records import Dataset, validated
 
@@ -45,7 +45,7 @@ def export(store: str, out: Path, space: str | None, where: tuple[str, ...], for
       rise-store export --store my-store --out my-store.parquet
       rise-store export --store my-store --out mit.npz --where license=MIT
     """
-    with AttributionStore.open(store, create=False) as opened, count_bar("exporting", "examples") as progress:
+    with AttributionStore.open(store, create=False) as opened, example_bar("exporting") as progress:
         report = opened.export(out, space=space, where=where, progress=progress)
     if format_ == "json":
         echo_json(report.model_dump(mode="json"))
@@ -95,7 +95,7 @@ def import_(
         raise click.UsageError("--dataset, --model, --license and the like go with the folder of an index")
     if folder and dataset is None:
         raise click.UsageError("an index needs --dataset, the name of the dataset that its rows belong to")
-    with AttributionStore.open(store) as opened, count_bar("importing", "examples") as progress:
+    with AttributionStore.open(store) as opened, example_bar("importing") as progress:
         if folder:
             fields = {"name": dataset, "version": dataset_version, "source_uri": source_uri, "license": license_}
             report = opened.import_index(
@@ -132,7 +132,7 @@ def migrate(source: str, target: str, space: str | None, format_: str) -> None:
     Example:
       rise-store migrate my-store https://qdrant.example.org:6333
     """
-    with AttributionStore.open(source, create=False) as opened, count_bar("copying", "examples") as progress:
+    with AttributionStore.open(source, create=False) as opened, example_bar("copying") as progress:
         report = opened.migrate_to(target, space=space, progress=progress)
     if format_ == "json":
         echo_json(report.model_dump(mode="json"))
