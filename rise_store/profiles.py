@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rise_store.errors import ConfigError, SpaceMismatchError
-from rise_store.records import EstimatorConfig, Space, Storage
+from rise_store.records import EstimatorConfig, Space, Storage, validated
 
 Profile = Literal["float16", "turbo8", "turbo4", "small"]
 CoarseBits = Literal[4, 2, 1]
@@ -25,9 +25,9 @@ class StorageChoice:
     hnsw: bool = False
 
     def storage(self) -> Storage:
-        """The storage of a new space."""
+        """The storage of a new space; `ConfigError` for one that there is not."""
         vectors = "float16" if self.profile in (None, "small") else self.profile
-        return Storage.model_validate({"vectors": vectors, "quantization": self.quantization, "hnsw": self.hnsw})
+        return validated(Storage, "storage", {"vectors": vectors, "quantization": self.quantization, "hnsw": self.hnsw})
 
     def estimator(self, config: EstimatorConfig | None) -> EstimatorConfig | None:
         """The settings for a new space: those given, with the widths of the profile where it has some.

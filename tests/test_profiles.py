@@ -36,6 +36,12 @@ def test_small_is_float16_of_352_coordinates() -> None:
         choice.estimator(EstimatorConfig(kg=64))
 
 
+def test_other_storage_is_refused() -> None:
+    for choice in (StorageChoice("turbo16"), StorageChoice(quantization=3)):  # type: ignore[arg-type]
+        with pytest.raises(ConfigError, match="storage"):
+            choice.storage()
+
+
 def test_an_encoder_brings_its_own_widths(folder: Path, tiny_model: Path) -> None:
     wide = SignatureEncoder.from_pretrained(tiny_model, EstimatorConfig(kr=24, kh=8, kg=28), device="cpu")
     fitting = SignatureEncoder.from_pretrained(tiny_model, SMALL, device="cpu")

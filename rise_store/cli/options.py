@@ -15,10 +15,10 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 store_option = click.option(
     "--store",
     required=True,
-    metavar="DIR",
+    metavar="DIR|URL",
     envvar="RISE_STORE",
     show_envvar=True,
-    help="Folder of the store.",
+    help="Folder or URL of the store.",
 )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rise_store import FilterError
@@ -252,7 +252,7 @@ def payload_of(values: dict[str, Any]) -> dict[str, Any]:
     return {"license": values.get("license"), "metadata": metadata}
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(where=FILTERS, payloads=st.lists(st.dictionaries(KEYS, STORED), max_size=5))
 def test_whatever_is_written_can_be_read_to_the_same_effect(where: Filter, payloads: list[dict[str, Any]]) -> None:
     text = format_where(where)
@@ -265,6 +265,7 @@ def test_whatever_is_written_can_be_read_to_the_same_effect(where: Filter, paylo
     assert to_json(from_json(json.loads(json.dumps(in_json)))) == in_json
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(text=st.text("ab1=!<>()\"'\\, notiexsrd.{}:[]5-", max_size=30))
 def test_any_text_is_a_filter_or_an_error_of_ours(text: str) -> None:
     with suppress(FilterError):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import qdrant_edge as edge
 from brute_force import matches
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from store_examples import make_point, quick_folder
 
@@ -63,13 +63,13 @@ def indexed(kind: IndexKind, payloads: dict[UUID, dict[str, Any]], *, sealed: bo
     """A shard that holds the payloads, with an index on `FIELD`."""
     with quick_folder() as folder:
         (folder / "points").mkdir()
-        shard = edge.EdgeShard.create(str(folder / "points"), shard_config(1, 2**20, purge=sealed))
+        shard = edge.EdgeShard.create(str(folder / "points"), shard_config(512, 2**20, purge=sealed))
         shard.update(edge.UpdateOperation.create_field_index(FIELD, TYPES[kind]))
-        vector = np.ones(1, np.float32)
+        vector = np.ones(512, np.float32)
         points = [edge.Point(id, {VECTOR: vector.data}, payload) for id, payload in payloads.items()]  # type: ignore[dict-item]
         shard.update(edge.UpdateOperation.upsert_points(points))
         if sealed:
-            shard.optimize()
+            assert shard.optimize()
             shard.flush()
         yield shard
         shard.close()
@@ -87,7 +87,7 @@ def test_an_index_changes_no_answer(kind: IndexKind, sealed: bool) -> None:
     payloads[UUID(int=999)] = {"metadata": {"g": 1}}
     with indexed(kind, payloads, sealed=sealed) as shard:
 
-        @settings(max_examples=200, deadline=None)
+        @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
         @given(where=filters())
         def check(where: Filter) -> None:
             try:

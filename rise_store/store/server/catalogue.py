@@ -36,11 +36,11 @@ from rise_store.store.server.schema import Placement, catalogue_schema
 from rise_store.store.tables import load_tables, write_tables
 from rise_store.version import __version__
 
+CATALOGUE = "catalogue"  # the part of its name where collections of spaces have a fingerprint
 FORMAT_VERSION = 1
 PART_BYTES = 700_000  # of the archive: in base64 less than 1 MiB, even where it cannot be compressed
 
 _FINGERPRINT = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]*")
-_CATALOGUE = "catalogue"
 _NAMESPACE = UUID("0e6a4c55-6f0f-4d0c-9d55-1d2a1c1b7c86")  # of the ids of documents; may never change
 _PAGE_DOCUMENTS = 8  # of up to 1 MiB
 
@@ -51,12 +51,12 @@ class Catalogue:
     def __init__(self, connection: Connection, name: str) -> None:
         self._connection = connection
         self._name = name
-        self.collection = f"{name}.{_CATALOGUE}"
+        self.collection = f"{name}.{CATALOGUE}"
         self._calls = Calls(connection, self.collection)
 
     def collection_of(self, fingerprint: str) -> str:
         """The name of the collection of a space, whether or not it exists; `StoreError` for what is no fingerprint."""
-        if not _FINGERPRINT.fullmatch(fingerprint) or fingerprint == _CATALOGUE:
+        if not _FINGERPRINT.fullmatch(fingerprint) or fingerprint == CATALOGUE:
             raise StoreError(f"{fingerprint!r} is not the fingerprint of a space: use letters and digits")
         return f"{self._name}.{fingerprint}"
 

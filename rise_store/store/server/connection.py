@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
+import grpc
 from qdrant_client import QdrantClient
 from qdrant_client.qdrant_remote import QdrantRemote
 
@@ -123,8 +124,9 @@ class Connection:
         except RiseStoreError:
             raise
         except CLIENT_ERRORS as error:
-            # `from None`: the client's errors repeat the request's metadata, and so the key, when they are printed.
-            raise translated(error, self.location, doing, deadline_s=self.deadline_s, secret=self._secret) from None
+            failure = translated(error, self.location, doing, deadline_s=self.deadline_s, secret=self._secret)
+            # A server may repeat the key in what it says, and tracebacks would print that.
+            raise failure from (None if isinstance(error, grpc.RpcError) else error)
 
     def server_version(self) -> tuple[int, int] | None:
         """Major and minor version of the server, None where it gives none; `StoreError` when it is too old."""

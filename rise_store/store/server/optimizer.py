@@ -46,6 +46,10 @@ def compact(calls: Calls) -> None:
     truncated; snapshots and replicas that are away keep theirs; and whether a file system overwrites freed blocks is
     not known. `StoreError` when the server is not done within an hour; it goes on by itself.
     """
+    until = time.monotonic() + COMPACT_S
+    # Settings are changed only when nothing is at work, and a call that waits for that would meet its deadline.
+    if not wait_until_green(calls, until):
+        raise _not_done(calls)
     found = calls.info().config.optimizer_config
     # Two that compact at once must not take each other's threshold for the one to put back.
     eager = (found.deleted_threshold or 0.0) <= _EAGER_THRESHOLD
@@ -56,11 +60,15 @@ def compact(calls: Calls) -> None:
     during = models.OptimizersConfigDiff(deleted_threshold=_EAGER_THRESHOLD, vacuum_min_vector_number=_LEAST_VECTORS)
     calls.update(during)
     try:
-        done = wait_until_green(calls, time.monotonic() + COMPACT_S, nothing_pending=True)
+        done = wait_until_green(calls, until, nothing_pending=True)
     finally:
         calls.update(before)
     if not done:
-        raise StoreError(
-            f"the server at {calls.connection.location} is still compacting collection {calls.name} after an hour. "
-            "It goes on by itself; watch its status, and compact again if deleted rows must be gone"
-        )
+        raise _not_done(calls)
+
+
+def _not_done(calls: Calls) -> StoreError:
+    return StoreError(
+        f"the server at {calls.connection.location} is still at work on collection {calls.name} after an hour. It goes "
+        "on by itself; watch its status, and compact again if deleted rows must be gone"
+    )
