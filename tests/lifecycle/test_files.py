@@ -50,7 +50,9 @@ VECTORS = st.lists(st.floats(-1, 1, width=16), min_size=4, max_size=4)
 
 
 @pytest.mark.parametrize("format_", ["npz", "parquet"])
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(rows=st.lists(st.tuples(st.uuids(), PAYLOADS, VECTORS), max_size=6), split=st.integers(1, 6))
 def test_what_is_written_is_read(
     format_: str, rows: list[tuple[UUID, dict[str, Any], list[float]]], split: int, tmp_path: Path
