@@ -22,6 +22,7 @@ from rise_store.store.paths import engine_path
 from rise_store.store.payload import INDEXED_FIELDS
 
 VECTOR = "signature"
+FLOAT16 = Storage()
 
 _INDEX_TYPES: dict[IndexKind, edge.PayloadSchemaType] = {
     "keyword": edge.PayloadSchemaType.Keyword,
@@ -43,7 +44,7 @@ _REMEDY = "If this happens again, the store is damaged: restore it from a copy, 
 
 
 def shard_config(
-    dim: int, segment_bytes: int, storage: Storage, *, purge: bool = False, build: bool = False
+    dim: int, segment_bytes: int, storage: Storage = FLOAT16, *, purge: bool = False, build: bool = False
 ) -> edge.EdgeConfig:
     """How the engine keeps signatures of `dim` coordinates, with segments of about `segment_bytes`.
 
