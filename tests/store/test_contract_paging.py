@@ -12,14 +12,14 @@ QUERY = make_vector(1_000)
 
 
 @pytest.mark.parametrize("scaling", [None, RowNorm(1.0, 2.0), PerChannel()])
-@pytest.mark.parametrize("limit", [1, 7, 50])
+@pytest.mark.parametrize("limit", [1, 7, 20])
 def test_pages_join_to_one_ranking(collection: Collection, scaling: Scaling | None, limit: int) -> None:
-    vectors = [make_vector(number % 3) for number in range(120)]  # three texts, forty times each
-    collection.upsert([Point(make_id(n), vectors[n], make_payload(n)) for n in range(120)])
-    (whole,) = collection.search([SearchRequest(QUERY, 120, scaling=scaling)])
+    vectors = [make_vector(number % 3) for number in range(45)]  # three texts, fifteen times each
+    collection.upsert([Point(make_id(n), vectors[n], make_payload(n)) for n in range(45)])
+    (whole,) = collection.search([SearchRequest(QUERY, 45, scaling=scaling)])
     ranked = [(-hit.score, hit.id) for hit in whole]
     assert ranked == sorted(ranked)
-    requests = [SearchRequest(QUERY, limit, offset=at, scaling=scaling) for at in range(0, 120, limit)]
+    requests = [SearchRequest(QUERY, limit, offset=at, scaling=scaling) for at in range(0, 45, limit)]
     pages = collection.search(requests)
     assert [hit for page in pages for hit in page] == whole
 
