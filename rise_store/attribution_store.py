@@ -42,6 +42,7 @@ from rise_store.retrieval import (
 from rise_store.retrieval.groups import DEFAULT_OVER
 from rise_store.retrieval.recall import DEFAULT_AT_LEAST, DEFAULT_SAMPLE, RecallProgress
 from rise_store.store import Backend, Collection, IndexKind, open_store
+from rise_store.stored_examples import StoredExamples
 
 if TYPE_CHECKING:
     from rise_store.signature import SignatureEncoder
@@ -54,7 +55,7 @@ class AskOptions(SearchOptions, LoadOptions, total=False):
     """How stored examples are scored and looked for, and how the model is loaded."""
 
 
-class AttributionStore:
+class AttributionStore(StoredExamples):
     """A store of training-data signatures on disk, and the questions it answers.
 
     A context manager: leaving it releases the store, which one process at a time can hold.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -28,4 +29,13 @@ def arrays_sha256(arrays: Mapping[str, npt.NDArray[Any]]) -> str:
         little = array.astype(array.dtype.newbyteorder("<"), order="C")
         digest.update(canonical_json([name, little.dtype.str, list(little.shape)]))
         digest.update(little.tobytes())
+    return digest.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal; read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(2**20):
+            digest.update(piece)
     return digest.hexdigest()

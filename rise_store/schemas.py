@@ -6,15 +6,21 @@ import re
 from typing import Any
 
 from rise_store.records import (
+    AnnotateReport,
     Attribution,
     AttributionGroups,
     AttributionResult,
+    CompactReport,
     Dataset,
+    DeleteReport,
     DemoReport,
     EstimatorConfig,
     Example,
+    ExportReport,
     FieldIndex,
+    ImportReport,
     IngestReport,
+    MigrationReport,
     Query,
     RecallReport,
     Receipt,
@@ -25,15 +31,21 @@ from rise_store.records import (
 )
 
 PUBLISHED: tuple[type[Record], ...] = (
+    AnnotateReport,
     Attribution,
     AttributionGroups,
     AttributionResult,
+    CompactReport,
     Dataset,
+    DeleteReport,
     DemoReport,
     EstimatorConfig,
     Example,
+    ExportReport,
     FieldIndex,
+    ImportReport,
     IngestReport,
+    MigrationReport,
     Query,
     RecallReport,
     Receipt,

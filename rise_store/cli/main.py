@@ -10,7 +10,9 @@ from typing import Any
 
 import click
 
+from rise_store.cli.annotate import annotate
 from rise_store.cli.completion import completion
+from rise_store.cli.delete import compact, delete
 from rise_store.cli.demo import demo
 from rise_store.cli.index import index
 from rise_store.cli.info import info
@@ -18,6 +20,7 @@ from rise_store.cli.ingest import ingest
 from rise_store.cli.query import query
 from rise_store.cli.recall import recall
 from rise_store.cli.signatures import signatures
+from rise_store.cli.transfer import export, import_, migrate
 from rise_store.errors import Interrupted, RiseStoreError
 from rise_store.version import __version__
 
@@ -50,6 +53,8 @@ def cli() -> None:
 
 
 for command in (ingest, query, info, signatures, demo, completion, recall, index):
+    cli.add_command(command)
+for command in (delete, compact, annotate, export, import_, migrate):
     cli.add_command(command)
 
 

@@ -29,6 +29,28 @@ def working(what: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def example_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar of examples done, with rate and ETA; yields what to call with examples done and examples in all."""
+    console = _console()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} examples, {task.fields[rate]:,.0f}/s"),
+        TimeElapsedColumn(),
+        TextColumn("eta"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=0, rate=0.0)
+        started = time.monotonic()
+
+        def update(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, rate=done / max(time.monotonic() - started, 1e-9))
+
+        yield update
+
+
 class IngestProgress:
     """The bar of an ingestion: share of the corpus read, tokens/s, ETA, and what became of the examples."""
 

@@ -26,7 +26,15 @@ from rise_store.store.backend import (
 )
 from rise_store.store.embedded.backend import EmbeddedBackend
 from rise_store.store.filters import And, DateRange, Equals, Exists, Filter, In, Not, Or, Prefix, Range, Scalar
-from rise_store.store.payload import KEYWORD_FIELDS, OWN_FIELDS, build_payload, point_id, resolve_field
+from rise_store.store.payload import (
+    KEYWORD_FIELDS,
+    OWN_FIELDS,
+    build_payload,
+    describe_example,
+    point_id,
+    resolve_field,
+    with_flags,
+)
 from rise_store.store.tables import tables_sha256
 
 __all__ = [
@@ -58,10 +66,12 @@ __all__ = [
     "Tables",
     "Vector",
     "build_payload",
+    "describe_example",
     "open_store",
     "point_id",
     "resolve_field",
     "tables_sha256",
+    "with_flags",
 ]
 
 

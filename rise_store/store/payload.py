@@ -79,10 +79,14 @@ def build_payload(
     }
     payload = {name: value for name, value in fields.items() if value is not None}
     check_value(payload, "the payload", describe_example(payload))
-    flags = sorted(set(_flags_of(metadata or {}, ("metadata",))))
-    if flags:
-        payload["flags"] = flags
-    return payload
+    return with_flags(payload)
+
+
+def with_flags(payload: Payload) -> Payload:
+    """The payload with the `flags` that its `metadata` calls for, and no others."""
+    flagged = {name: value for name, value in payload.items() if name != "flags"}
+    flags = sorted(set(_flags_of(payload.get("metadata", {}), ("metadata",))))
+    return {**flagged, "flags": flags} if flags else flagged
 
 
 def describe_example(payload: Payload, fallback: object = "?") -> str:

@@ -44,10 +44,12 @@ def test_exported_names() -> None:
         "Tables",
         "Vector",
         "build_payload",
+        "describe_example",
         "open_store",
         "point_id",
         "resolve_field",
         "tables_sha256",
+        "with_flags",
     ]
     assert all(hasattr(store, name) for name in store.__all__)
 

@@ -1,0 +1,106 @@
+"""Delete examples, after a look at which ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from rise_store.errors import ConfigError
+from rise_store.records import DeleteReport, ExampleSummary
+from rise_store.store import And, Collection, Equals, Filter, In
+
+SAMPLE = 5
+_PREVIEW_CHARACTERS = 200
+_IDS_A_FILTER = 1_000  # example ids that one filter names
+_MOST_DATASETS = 1_000_000
+
+
+def delete_examples(
+    collections: Sequence[Collection],
+    *,
+    ids: Sequence[str] = (),
+    dataset: str | None = None,
+    where: Filter | None = None,
+    act: bool = False,
+) -> DeleteReport:
+    """Count the examples that all conditions name, and with `act` delete them.
+
+    Deleting is logical: their bytes stay in the files until the collection is compacted. Repeating it after a crash
+    deletes the rest.
+
+    Args:
+        collections: where to look.
+        ids: example ids, of whatever dataset.
+        dataset: name of a dataset.
+        where: a filter.
+        act: whether to delete; otherwise nothing is written.
+
+    Raises:
+        ConfigError: no condition at all.
+    """
+    if not ids and dataset is None and where is None:
+        raise ConfigError(
+            "nothing says what to delete: name example ids, a dataset or a filter, as in --dataset news or "
+            "--where license=MIT"
+        )
+    wanted = tuple(dict.fromkeys(ids))
+    unknown = set(wanted)
+    matched = deleted = 0
+    sample: list[ExampleSummary] = []
+    datasets: dict[str, int] = {}
+    for collection in collections:
+        for filter_ in _filters(wanted, dataset, where):
+            found = collection.count(filter_)
+            matched += found
+            if found:
+                sample += _summaries(collection, filter_, SAMPLE - len(sample))
+                for name, count in collection.facet("dataset", limit=_MOST_DATASETS, where=filter_).items():
+                    datasets[name] = datasets.get(name, 0) + count
+        for filter_ in _filters(tuple(unknown), dataset, None) if unknown else ():
+            unknown -= {point.payload["example_id"] for point in collection.scroll(filter_, fields=("example_id",))}
+        if act:
+            for filter_ in _filters(wanted, dataset, where):
+                before = collection.count(filter_)
+                if before:
+                    collection.delete_where(filter_)
+                    deleted += before - collection.count(filter_)
+    return DeleteReport(
+        matched=matched,
+        deleted=deleted,
+        dry_run=not act,
+        sample=tuple(sample),
+        datasets=datasets,
+        unknown_ids=tuple(id_ for id_ in wanted if id_ in unknown),
+    )
+
+
+def _filters(ids: Sequence[str], dataset: str | None, where: Filter | None) -> Iterator[Filter]:
+    """Filters of disjoint examples that together name what all conditions name."""
+    shared: list[Filter] = [] if dataset is None else [Equals("dataset", dataset)]
+    if where is not None:
+        shared.append(where)
+    if not ids:
+        yield _all_of(shared)
+    for start in range(0, len(ids), _IDS_A_FILTER):
+        yield _all_of([In("example_id", tuple(ids[start : start + _IDS_A_FILTER])), *shared])
+
+
+def _all_of(parts: Sequence[Filter]) -> Filter:
+    return parts[0] if len(parts) == 1 else And(tuple(parts))
+
+
+def _summaries(collection: Collection, where: Filter, size: int) -> list[ExampleSummary]:
+    fields = ("example_id", "dataset", "license", "text")
+    if size < 1:
+        return []
+    return [_summary(point.payload) for point in islice(collection.scroll(where, fields=fields), size)]
+
+
+def _summary(payload: dict[str, str]) -> ExampleSummary:
+    text = payload.get("text")
+    return ExampleSummary(
+        example_id=payload["example_id"],
+        dataset=payload["dataset"],
+        license=payload.get("license"),
+        text=None if text is None else text[:_PREVIEW_CHARACTERS],
+    )

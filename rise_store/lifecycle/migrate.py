@@ -1,0 +1,110 @@
+"""All spaces of one store, or one of them, into another store, whatever their engines."""
+
+from __future__ import annotations
+
+import time
+
+from rise_store.errors import StoreError
+from rise_store.lifecycle.pages import Progress, in_pages, rows_a_page
+from rise_store.lifecycle.rows import PRECISION, distance, same_payload
+from rise_store.records import MigratedSpace, MigrationReport, Space
+from rise_store.store import Backend, Collection, Point
+
+SAMPLE = 200
+
+
+def migrate_spaces(
+    source: Backend, target: Backend, spaces: list[Space], *, progress: Progress | None = None
+) -> MigrationReport:
+    """Copy spaces with their tables, storage, indexes and points; what the target holds already is skipped.
+
+    Points go in the order of their ids, page by page. Repeating it after a crash copies the rest. In the end counts are
+    compared, and the payloads and signatures of up to 200 points at random.
+
+    Args:
+        source: where the spaces are.
+        target: where they go; a space that is missing there is created.
+        spaces: spaces of the source.
+        progress: is told points done and points in all.
+
+    Raises:
+        StoreError: an engine fails, or the copy is not equal to the source.
+    """
+    started = time.monotonic()
+    totals = {space.fingerprint: source.open_collection(space.fingerprint).count() for space in spaces}
+    done = 0
+    reports = []
+    for space in spaces:
+        here = source.open_collection(space.fingerprint)
+        there = _target(source, target, space)
+        copied = unchanged = 0
+        for page in in_pages(here.scroll(), rows_a_page(space.dim)):
+            held = there.retrieve([point.id for point in page])
+            missing = [
+                point.id
+                for point in page
+                if point.id not in held or not same_payload(held[point.id].payload, point.payload)
+            ]
+            if missing:
+                points = here.retrieve(missing, with_vectors=True).values()
+                there.upsert([Point(p.id, p.vector, p.payload) for p in points if p.vector is not None])
+            copied += len(missing)
+            unchanged += len(page) - len(missing)
+            done += len(page)
+            if progress is not None:
+                progress(done, sum(totals.values()))
+        there.tidy()
+        reports.append(_verified(here, there, copied, unchanged))
+    return MigrationReport(
+        source=source.location,
+        target=target.location,
+        spaces=tuple(reports),
+        seconds=round(time.monotonic() - started, 3),
+    )
+
+
+def _target(source: Backend, target: Backend, space: Space) -> Collection:
+    if any(other.fingerprint == space.fingerprint for other in target.spaces()):
+        there = target.open_collection(space.fingerprint)
+    else:
+        there = target.create_space(space, source.tables(space.fingerprint))
+    for field, kind in source.open_collection(space.fingerprint).indexes().items():
+        there.create_index(field, kind)
+    return there
+
+
+def _verified(here: Collection, there: Collection, copied: int, unchanged: int) -> MigratedSpace:
+    space = here.space
+    examples, found = here.count(), there.count()
+    if examples != copied + unchanged or found < examples:
+        raise StoreError(
+            f"space {space.fingerprint} has {examples} examples in the source and {found} in the target after "
+            f"{copied + unchanged} were read; nothing else may write to them: run the same command again"
+        )
+    precision = PRECISION[space.storage.vectors] + PRECISION[there.space.storage.vectors]
+    sample = here.sample(SAMPLE, with_vectors=True)
+    copies = there.retrieve([point.id for point in sample], with_vectors=True)
+    largest = 0.0
+    for point in sample:
+        copy = copies.get(point.id)
+        name = point.payload.get("example_id", point.id)
+        if copy is None or copy.vector is None or point.vector is None:
+            raise StoreError(f"example {name!r} is missing in {space.fingerprint} of the target; run the command again")
+        if not same_payload(copy.payload, point.payload):
+            raise StoreError(f"the payload of example {name!r} differs in the target; run the command again")
+        error = distance(point.vector, copy.vector)
+        if not error <= precision:
+            raise StoreError(
+                f"the signature of example {name!r} is off by {error:.2g} in the target, more than {precision:.2g}; "
+                "delete the space there and run the command again"
+            )
+        largest = max(largest, error)
+    return MigratedSpace(
+        space=space.fingerprint,
+        examples=examples,
+        copied=copied,
+        unchanged=unchanged,
+        only_in_target=found - examples,
+        checked=len(sample),
+        largest_error=float(f"{largest:.3g}"),
+    )

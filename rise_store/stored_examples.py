@@ -1,0 +1,237 @@
+"""What `AttributionStore` does with examples once they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import Unpack
+
+from rise_store.encoders import LoadOptions, choose_space
+from rise_store.errors import ConfigError, FilterError
+from rise_store.lifecycle import (
+    Progress,
+    annotate_examples,
+    compact_collections,
+    delete_examples,
+    export_collection,
+    import_file,
+    import_index,
+    migrate_spaces,
+    parse_assignments,
+)
+from rise_store.records import (
+    AnnotateReport,
+    CompactReport,
+    Dataset,
+    DeleteReport,
+    EstimatorConfig,
+    ExportReport,
+    ImportReport,
+    MigrationReport,
+    validated,
+)
+from rise_store.retrieval import Where, check_fields, parse_where
+from rise_store.store import Backend, Collection, Filter, open_store
+
+if TYPE_CHECKING:
+    from rise_store.signature import SignatureEncoder
+
+
+class StoredExamples:
+    """Delete, compact, annotate, export, import, migrate: the part of `AttributionStore` that needs no encoder."""
+
+    _backend: Backend
+
+    def delete(
+        self,
+        ids: Sequence[str] = (),
+        *,
+        dataset: str | None = None,
+        where: Where = (),
+        space: str | None = None,
+        yes: bool = False,
+    ) -> DeleteReport:
+        """Delete the examples that all conditions name; without `yes`, only say which.
+
+        Deleted examples are found no more, but their bytes stay on disk until `compact`.
+
+        Args:
+            ids: example ids, of any dataset or of `dataset`.
+            dataset: name of a dataset.
+            where: conditions, all of which must hold: in the language of `docs/filters.md`, as JSON or as a dict.
+            space: fingerprint of the only space to look in (its beginning is enough); by default all of them.
+            yes: whether to act.
+
+        Raises:
+            ConfigError: no condition at all.
+            FilterError: the filter cannot be read, or names a field that no stored example has.
+        """
+        collections = self._collections(space)
+        filter_ = _checked_filter(where, collections)
+        return delete_examples(collections, ids=ids, dataset=dataset, where=filter_, act=yes)
+
+    def compact(self, *, space: str | None = None) -> CompactReport:
+        """Free what deleted and replaced examples left on disk: none of their bytes remain.
+
+        Raises:
+            StoreFullError: the disk has no room for the rewritten files; nothing is lost.
+        """
+        return compact_collections(self._collections(space))
+
+    def annotate(
+        self,
+        where: Where,
+        *,
+        set: Mapping[str, Any] | Sequence[str] = (),
+        unset: Sequence[str] = (),
+        space: str | None = None,
+        dry_run: bool = False,
+    ) -> AnnotateReport:
+        """Change licence, source, dataset version or metadata of the examples that a filter lets through.
+
+        Nothing is computed anew. Ingesting the same unchanged rows again leaves the changes alone.
+
+        Args:
+            where: conditions, all of which must hold: in the language of `docs/filters.md`, as JSON or as a dict.
+            set: field -> value, or `FIELD=VALUE` texts, in which a metadata value is read as JSON where it is JSON.
+            unset: fields to remove.
+            space: fingerprint of the only space to look in (its beginning is enough); by default all of them.
+            dry_run: count only.
+
+        Raises:
+            ConfigError: no filter, nothing to change, or a field that may not be changed.
+            FilterError: the filter cannot be read, or names a field that no stored example has.
+            InputError: a nested path that leads through a value that is no object.
+        """
+        collections = self._collections(space)
+        filter_ = _checked_filter(where, collections)
+        if filter_ is None:
+            raise ConfigError("nothing says what to annotate: give a filter, as in --where dataset=news")
+        values = set if isinstance(set, Mapping) else parse_assignments(set)
+        return annotate_examples(collections, filter_, set=values, unset=unset, dry_run=dry_run)
+
+    def export(
+        self,
+        out: str | Path,
+        *,
+        space: str | None = None,
+        where: Where = (),
+        progress: Progress | None = None,
+    ) -> ExportReport:
+        """Write a space into an .npz or .parquet file, from which `import_file` makes it again.
+
+        Args:
+            out: the file to write; it appears whole or not at all.
+            space: fingerprint of the space (its beginning is enough), when the store has several.
+            where: conditions, as for `delete`; by default all examples.
+            progress: is told rows done and rows in all.
+
+        Raises:
+            ConfigError: another ending, or pyarrow is not installed.
+            InputError: the file cannot be written.
+            FilterError: the filter cannot be read, or names a field that no stored example has.
+        """
+        chosen = choose_space(self._backend, space)
+        collection = self._backend.open_collection(chosen.fingerprint)
+        filter_ = _checked_filter(where, [collection])
+        tables = self._backend.tables(chosen.fingerprint)
+        return export_collection(collection, tables, Path(out), where=filter_, progress=progress)
+
+    def import_file(
+        self, source: str | Path, *, new_space: bool = False, progress: Progress | None = None
+    ) -> ImportReport:
+        """Store what `export` wrote; creates its space where the store has none of its fingerprint.
+
+        Idempotent: rows that are stored already, equal, are only counted.
+
+        Args:
+            source: an .npz or .parquet file.
+            new_space: allow a second space beside another one.
+            progress: is told rows done and rows in all.
+
+        Raises:
+            InputError: the file is no export, damaged, or has a bad row, which is named.
+            SpaceMismatchError: the store has another space, and `new_space` is False.
+        """
+        return import_file(self._backend, Path(source), new_space=new_space, progress=progress)
+
+    def import_index(
+        self,
+        folder: str | Path,
+        *,
+        dataset: str | Dataset,
+        model: str | Path | SignatureEncoder | None = None,
+        config: EstimatorConfig | None = None,
+        new_space: bool = False,
+        progress: Progress | None = None,
+        **loading: Unpack[LoadOptions],
+    ) -> ImportReport:
+        """Store the rows of an index of the published RISE engine as examples that queries match.
+
+        Args:
+            folder: the index: manifest.json, projections.npz, shards/.
+            dataset: what its rows become examples of: a name, or a record with its provenance.
+            model: hub name, local folder, GGUF file or an encoder; by default the one that the index names.
+            config: settings that were set explicitly in it replace those of the index.
+            new_space: allow a second space beside another one.
+            progress: is told rows done and rows in all.
+            loading: dtype, device, revision, trust_remote_code, device_map ...: see `LoadOptions`.
+
+        Raises:
+            InputError: the folder is no index, or is damaged.
+            ConfigError: no model is known, or the index was made with settings that cannot be reproduced.
+            SpaceMismatchError: the model does not fit, or the store has another space and `new_space` is False.
+        """
+        return import_index(
+            self._backend,
+            Path(folder),
+            validated(Dataset, "dataset", {"name": dataset}) if isinstance(dataset, str) else dataset,
+            model=model,
+            stated=config,
+            new_space=new_space,
+            progress=progress,
+            **loading,
+        )
+
+    def migrate_to(
+        self, target: str | Path, *, space: str | None = None, progress: Progress | None = None
+    ) -> MigrationReport:
+        """Copy all spaces, or one of them, into another store, which is made where there is none.
+
+        What the target holds already is skipped, so a repeated run goes on after a kill. In the end counts and a
+        random sample of signatures are compared.
+
+        Args:
+            target: a folder or a server.
+            space: fingerprint of the only space to copy (its beginning is enough).
+            progress: is told examples done and examples in all.
+
+        Raises:
+            StoreError: this store is empty, a store cannot be used, or the copy is not equal.
+        """
+        chosen = [choose_space(self._backend, space)] if space or not self._backend.spaces() else self._backend.spaces()
+        with open_store(str(target), create=True) as other:
+            return migrate_spaces(self._backend, other, chosen, progress=progress)
+
+    def _collections(self, space: str | None) -> list[Collection]:
+        """The collections of all spaces, or of the one that a fingerprint names."""
+        spaces = [choose_space(self._backend, space)] if space else self._backend.spaces()
+        return [self._backend.open_collection(one.fingerprint) for one in spaces]
+
+
+def _checked_filter(where: Where, collections: Sequence[Collection]) -> Filter | None:
+    """The filter; `FilterError` when it cannot be read, or names a field that no example of any collection has."""
+    filter_ = parse_where(where)
+    if filter_ is None:
+        return None
+    errors = []
+    for collection in collections:
+        try:
+            check_fields(filter_, collection)
+        except FilterError as error:
+            errors.append(error)
+    if errors and len(errors) == len(collections):
+        raise errors[0]
+    return filter_
