@@ -16,8 +16,8 @@ ROOT = Path(rise_store.__file__).parent.parent
 
 def test_exported_names() -> None:
     assert rise_store.__all__ == [
-        "ApproximateSearch",
         "AnnotateReport",
+        "ApproximateSearch",
         "Attribution",
         "AttributionGroups",
         "AttributionResult",
@@ -29,15 +29,15 @@ def test_exported_names() -> None:
         "DeleteReport",
         "EstimatorConfig",
         "Example",
+        "ExportReport",
         "FieldIndex",
         "FilterError",
+        "ImportReport",
         "InfluenceShare",
         "IngestReport",
         "InputError",
         "Interrupted",
         "Lambdas",
-        "ExportReport",
-        "ImportReport",
         "MigrationReport",
         "ModelError",
         "Query",

@@ -6,6 +6,17 @@ from rise_store.records.examples import Dataset, Example
 from rise_store.records.groups import AttributionGroups, InfluenceShare
 from rise_store.records.indexes import FieldIndex
 from rise_store.records.ingestion import IngestReport, IngestTotals, Receipt, SignatureFile
+from rise_store.records.lifecycle import (
+    AnnotateReport,
+    CompactedSpace,
+    CompactReport,
+    DeleteReport,
+    ExampleSummary,
+    ExportReport,
+    ImportReport,
+    MigratedSpace,
+    MigrationReport,
+)
 from rise_store.records.queries import (
     ApproximateSearch,
     Attribution,
@@ -17,16 +28,6 @@ from rise_store.records.queries import (
     Weights,
 )
 from rise_store.records.recall import RecallMeasurement, RecallReport
-from rise_store.records.lifecycle import (
-    AnnotateReport,
-    CompactedSpace,
-    CompactReport,
-    DeleteReport,
-    ExampleSummary,
-    ExportReport,
-    ImportReport,
-    MigratedSpace,
-    MigrationReport,
 from rise_store.records.spaces import (
     ChannelNorms,
     EstimatorConfig,
@@ -38,8 +39,8 @@ from rise_store.records.spaces import (
 )
 
 __all__ = [
-    "ApproximateSearch",
     "AnnotateReport",
+    "ApproximateSearch",
     "Attribution",
     "AttributionGroups",
     "AttributionResult",
@@ -53,11 +54,11 @@ __all__ = [
     "DemoReport",
     "EstimatorConfig",
     "Example",
-    "FieldIndex",
-    "InfluenceShare",
     "ExampleSummary",
     "ExportReport",
+    "FieldIndex",
     "ImportReport",
+    "InfluenceShare",
     "IngestReport",
     "IngestTotals",
     "Lambdas",
