@@ -11,9 +11,11 @@ from pathlib import Path
 import qdrant_edge as edge
 
 from rise_store.errors import StoreError
+from rise_store.store.embedded.checksums import Checksums
 from rise_store.store.embedded.disk import MIB, free_bytes, require_free, size_bytes
-from rise_store.store.embedded.engine import VECTOR, Engine, shard_config
+from rise_store.store.embedded.engine import VECTOR, Engine, engine_errors, shard_config
 from rise_store.store.embedded.layout import SpaceState
+from rise_store.store.embedded.trial import try_opening
 
 # A search uses one thread a segment, so a few per core are wanted; each takes some 40 memory maps of the 65,530 that
 # Linux allows a process.
@@ -43,6 +45,10 @@ class Upkeep:
         self._headroom = 32 * MIB + _FLUSH_ROWS * dim * _SEGMENT_COORDINATE_BYTES
         cleanly_closed = self._state.points is not None
         require_free(folder, 16 * MIB if cleanly_closed else self._headroom, "open it", location)
+        self._checksums = Checksums(folder)
+        self._checksums.begin()
+        if self._checksums.interrupted or not cleanly_closed:
+            try_opening(folder / "points")
         self.engine = Engine(folder / "points", location, shard_config(dim, SEGMENT_BYTES))
         try:
             self._check_complete()
@@ -93,6 +99,12 @@ class Upkeep:
         """Flush, note the number of points, and close; closing twice, or in a forked child, does nothing."""
         if self.engine.closed:
             return
+        self._close_engine()
+        with engine_errors(self._location, "write its checksums"):
+            self._checksums.finish()
+
+    def _close_engine(self) -> None:
+        # A function of its own: the shard writes once more when the last reference to it goes.
         try:
             with self.engine.using("close") as shard:
                 shard.flush()
