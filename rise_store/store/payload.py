@@ -7,7 +7,7 @@ which matches no booleans: it lists "path=true" or "path=false" for each boolean
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -113,10 +113,14 @@ def point_id(space_fingerprint: str, dataset: str, key: str) -> UUID:
     return uuid5(_NAMESPACE, json.dumps([space_fingerprint, dataset, key], separators=(",", ":")))
 
 
-def check_keyword_field(field: str) -> None:
-    """`FilterError` unless `field` is one of our own keyword fields, which alone can be counted by value."""
-    if field not in KEYWORD_FIELDS:
-        raise FilterError(f"cannot count by {field!r}: choose one of {', '.join(KEYWORD_FIELDS)}")
+def check_keyword_field(field: str, indexes: Mapping[str, IndexKind]) -> None:
+    """`FilterError` unless `field` has a keyword index, which counting by value needs."""
+    if indexes.get(join_path(parse_path(field))) != "keyword":
+        known = ", ".join(sorted(name for name, kind in indexes.items() if kind == "keyword"))
+        raise FilterError(
+            f"cannot count by {field!r}, which has no keyword index: choose one of {known}, or make one with "
+            "rise-store index"
+        )
 
 
 def _flags_of(value: Any, keys: tuple[str, ...]) -> Iterator[str]:

@@ -48,6 +48,14 @@ def scaled_queries(rows: Vector) -> tuple[Vector, npt.NDArray[np.float64]]:
     return np.ldexp(rows, -exponents[:, None]), np.ldexp(1.0, exponents)
 
 
+def channel_halves(vector: Vector, dim_rh: int) -> Vector:
+    """[2, dim]: `vector` [dim] with its channel RH alone, and with its channel GH alone; zeros elsewhere."""
+    halves = np.stack([vector, vector])
+    halves[0, dim_rh:] = 0.0
+    halves[1, :dim_rh] = 0.0
+    return halves
+
+
 def _about(point: Point, problem: str) -> str:
     name = describe_example(point.payload, point.id)
     return f"the signature of {name} {problem}. Nothing of its batch was stored; encode it again or leave it out"

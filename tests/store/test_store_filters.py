@@ -1,72 +1,133 @@
-"""Filters of the engine against what they mean, evaluated value by value."""
+"""Filters of both engines against what they mean, evaluated value by value."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta, timezone
 from typing import Any
+from uuid import UUID
 
 import pytest
+from brute_force import matches
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from qdrant_client import QdrantClient, models
 from store_examples import make_id, make_payload, make_point, make_vector
 
 from rise_store.errors import FilterError
 from rise_store.records import ChannelNorms
-from rise_store.store import And, Collection, Equals, Filter, Or, Payload, Point, SearchRequest
-from rise_store.store.paths import join_path, parse_path
-
-
-def matches(where: Filter, payload: Payload) -> bool:
-    """The meaning of a filter; see `rise_store.store.embedded.filters`."""
-    match where:
-        case Equals(field, value):
-            return any(equal(stored, value) for stored in values_at(payload, parse_path(field)))
-        case And(parts):
-            return all(matches(part, payload) for part in parts)
-        case Or(parts):
-            return any(matches(part, payload) for part in parts)
-
-
-def values_at(value: Any, keys: tuple[str, ...]) -> list[Any]:
-    for key in keys:
-        if not isinstance(value, dict) or key not in value:
-            return []
-        value = value[key]
-    return value if isinstance(value, list) else [value]
-
-
-def equal(stored: Any, value: Any) -> bool:
-    if isinstance(stored, bool) or isinstance(value, (bool, str)):
-        return type(stored) is type(value) and stored == value
-    if not isinstance(stored, (int, float)):
-        return False
-    if isinstance(value, float):
-        return abs(float(stored) - value) <= 2 * math.ulp(value)
-    return stored == value
-
+from rise_store.store import Collection, Payload, Point, SearchRequest
+from rise_store.store.filters import And, DateRange, Equals, Exists, Filter, In, Not, Or, Prefix, Range
+from rise_store.store.paths import join_path
+from rise_store.store.translate import to_client, to_edge
 
 KEYS = st.sampled_from(["a", "b", "é", "a.b", "k[0]", "[]", "sp ace", "", "-", "\n", 'q"uote', "back\\slash"])
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers(-3, 3)
-    | st.integers(-(10**12), 10**12)
-    | st.sampled_from([-1.0, 0.0, 0.5, 1.0, 2.0, 25.891675029296334, 8.504738262592549e-10, 1e300])
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.sampled_from(["", "a", "true", "1", "é\x00"])
+TEXTS = st.sampled_from(["", "a", "true", "1", "é\x00", "ab", "A", "ab\nc", "éa"])
+DATES = st.sampled_from(
+    [
+        "2026-01-05",
+        "2026-01-05T00:00:00",
+        "2026-01-05T10:00:00Z",
+        "2026-01-05T10:00:00+05:00",
+        "2026-01-04T23:30:00-00:30",
+        "2026-01-05T10:00:00.123456Z",
+        "1999-12-31T23:59:59.999999Z",
+        "2026-02-30",
+        "5 January 2026",
+    ]
 )
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+NUMBERS = (
+    st.integers(-3, 3)
+    | st.integers(-(10**12), 10**12)
+    | st.sampled_from([-1.0, 0.0, 0.5, 1.0, 1.5, -1.5, 2.0, 25.891675029296334, 8.504738262592549e-10, 1e300])
+    | FLOATS
+)
+SCALARS = st.booleans() | NUMBERS | TEXTS | DATES
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3), max_leaves=6
+    st.none() | SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=6,
 )
 METADATA = st.dictionaries(KEYS, VALUES, max_size=4)
+MOMENTS = st.builds(
+    datetime,
+    st.just(2026),
+    st.just(1),
+    st.sampled_from([4, 5]),
+    st.sampled_from([0, 5, 10, 23]),
+    st.sampled_from([0, 30]),
+    microsecond=st.sampled_from([0, 123456]),
+    tzinfo=st.sampled_from([None, timezone.utc, timezone(timedelta(hours=5))]),
+)
 
 
-def equalities(value: Any, keys: tuple[str, ...] = ("metadata",)) -> list[Equals]:
-    """Every `Equals` that the value satisfies."""
+def values_below(value: Any, keys: tuple[str, ...] = ("metadata",)) -> Iterator[tuple[str, Any]]:
+    """Every path into a payload's metadata, with the scalars there, or None where there are none."""
     if isinstance(value, dict):
-        return [found for key, inner in value.items() for found in equalities(inner, (*keys, key))]
-    scalars = [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, (str, int, float))]
-    return [Equals(join_path(keys), scalar) for scalar in scalars]
+        for key, inner in value.items():
+            yield from values_below(inner, (*keys, key))
+    for item in value if isinstance(value, list) and value else [value]:
+        yield join_path(keys), item if isinstance(item, (str, int, float)) else None
+
+
+def bounds(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Some of the four bounds."""
+    return st.dictionaries(st.sampled_from(["gt", "gte", "lt", "lte"]), values, max_size=3)
+
+
+def filters_for(metadata: Sequence[dict[str, Any]]) -> st.SearchStrategy[Filter]:
+    """Filter trees most of whose leaves speak of fields and values that the metadata have."""
+    present = [found for fields in metadata for found in values_below(fields)]
+    fields = st.sampled_from([field for field, _ in present]) | st.just("metadata.absent")
+    stored = [value for _, value in present if value is not None]
+    values = SCALARS | st.sampled_from(stored) if stored else SCALARS
+    numbers = values.filter(lambda value: isinstance(value, (int, float)) and not isinstance(value, bool)) | NUMBERS
+    texts = values.filter(lambda value: isinstance(value, str)) | TEXTS
+    leaf = (
+        st.builds(Equals, fields, values)
+        | st.builds(In, fields, st.lists(values, max_size=4).map(tuple))
+        | st.builds(lambda field, given: Range(field, **given), fields, bounds(numbers))
+        | st.builds(lambda field, given: DateRange(field, **given), fields, bounds(MOMENTS))
+        | st.builds(Prefix, fields, texts | texts.map(lambda text: text[:1]))
+        | st.builds(Exists, fields)
+    )
+    if stored:
+        leaf |= st.sampled_from([Equals(field, value) for field, value in present if value is not None])
+    return st.recursive(
+        leaf,
+        lambda inner: (
+            st.builds(And, st.lists(inner, max_size=3).map(tuple))
+            | st.builds(Or, st.lists(inner, max_size=3).map(tuple))
+            | st.builds(Not, inner)
+        ),
+        max_leaves=5,
+    )
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[QdrantClient]:
+    """The client's local mode, which means by filters what a server does."""
+    client = QdrantClient(":memory:")
+    client.create_collection("points", vectors_config=models.VectorParams(size=1, distance=models.Distance.DOT))
+    yield client
+    client.close()
+
+
+def passing(client: QdrantClient, payloads: dict[UUID, Payload], filters: Sequence[Filter]) -> list[set[UUID]]:
+    """Which of the payloads pass each filter, as the client has it."""
+    client.delete("points", models.Filter())
+    client.upsert("points", [models.PointStruct(id=str(id), vector=[1.0], payload=p) for id, p in payloads.items()])
+    found = [client.scroll("points", to_client(where), limit=len(payloads) + 1)[0] for where in filters]
+    return [{UUID(str(record.id)) for record in records} for records in found]
+
+
+def expressible(where: Filter) -> bool:
+    try:
+        to_edge(where)
+    except FilterError:
+        return False
+    return True
 
 
 @settings(
@@ -74,36 +135,22 @@ def equalities(value: Any, keys: tuple[str, ...] = ("metadata",)) -> list[Equals
 )
 @given(data=st.data(), metadata=st.lists(METADATA, min_size=1, max_size=6))
 def test_filters_mean_what_they_say(
-    shared_collection: Collection, data: st.DataObject, metadata: list[dict[str, Any]]
+    shared_collection: Collection, client: QdrantClient, data: st.DataObject, metadata: list[dict[str, Any]]
 ) -> None:
     collection = shared_collection
     collection.delete([point.id for point in collection.scroll()])
     payloads = {make_id(number): make_payload(number, metadata=fields) for number, fields in enumerate(metadata)}
     collection.upsert([Point(id, make_vector(1), payload) for id, payload in payloads.items()])
+    drawn = data.draw(st.lists(filters_for(metadata), min_size=1, max_size=5))
+    assert all(expressible(where) or "uote" in repr(where) or "slash" in repr(where) for where in drawn)
+    filters = [where for where in drawn if expressible(where)]
 
-    present = [found for fields in metadata for found in equalities(fields)]
-    fields = st.sampled_from([found.field for found in present] or ["metadata.a"])
-    scalars = SCALARS.filter(lambda value: value is not None)
-    leaf = st.builds(Equals, fields, scalars)
-    if present:
-        leaf |= st.sampled_from(present)
-    filters = st.recursive(
-        leaf,
-        lambda inner: (
-            st.builds(And, st.lists(inner, max_size=3).map(tuple))
-            | st.builds(Or, st.lists(inner, max_size=3).map(tuple))
-        ),
-        max_leaves=5,
-    )
-    for where in data.draw(st.lists(filters, min_size=1, max_size=5)):
-        try:
-            found = {point.id for point in collection.scroll(where)}
-        except FilterError:
-            assert "uote" in repr(where) or "slash" in repr(where)
-            continue
-        assert found == {id for id, payload in payloads.items() if matches(where, payload)}, where
-        assert collection.count(where) == len(found)
-        assert {hit.id for hit in collection.search([SearchRequest(make_vector(1), 10, where)])[0]} == found
+    expected = [{id for id, payload in payloads.items() if matches(where, payload)} for where in filters]
+    assert passing(client, payloads, filters) == expected
+    for where, ids in zip(filters, expected, strict=True):
+        assert {point.id for point in collection.scroll(where)} == ids, where
+        assert collection.count(where) == len(ids)
+        assert {hit.id for hit in collection.search([SearchRequest(make_vector(1), 10, where)])[0]} == ids
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from store_examples import TABLES, make_point, make_space, run_python
+from store_examples import TABLES, make_id, make_point, make_space, run_python
 
 from rise_store.errors import StoreFullError
 from rise_store.store import Equals, open_store
@@ -97,7 +97,7 @@ def test_a_small_disk_fills_up_and_nothing_is_lost(root: Path) -> None:
             collection.upsert([make_point(number, wide) for number in range(acknowledged, acknowledged + 200)])
             print("resumed", collection.count() == acknowledged + 200)
             collection.delete([make_id(0)])
-            collection.tidy()
+            collection.compact()
             assert collection.count() == acknowledged + 199
     """
     lines = run_on_small_disk(script, root, "220m").splitlines()
@@ -168,21 +168,23 @@ class TestNearlyFull:
         with open_store(root, create=True) as store:
             collection = store.create_space(make_space(), TABLES)
             collection.upsert([make_point(number) for number in range(10)])
+            collection.delete([make_id(9)])
             monkeypatch.setattr("rise_store.store.embedded.disk.free_bytes", lambda _: 40 * MIB)
             for write in (
                 lambda: collection.upsert([make_point(10)]),
                 lambda: collection.set_payload({make_point(1).id: {"text": "new"}}),
                 lambda: collection.delete([make_point(1).id]),
                 collection.tidy,
+                collection.compact,
                 lambda: store.create_space(make_space("cafe"), TABLES),
             ):
                 with pytest.raises(StoreFullError, match=r"[\d,]+ MiB must be free, 40 MiB are"):
                     write()
-            assert collection.count() == 10
+            assert collection.count() == 9
             assert collection.count(Equals("text", "new")) == 0
             monkeypatch.undo()
             collection.upsert([make_point(10)])
-            assert collection.count() == 11
+            assert collection.count() == 10
 
     def test_large_payloads_count(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with open_store(root, create=True) as store:

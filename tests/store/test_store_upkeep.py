@@ -1,4 +1,4 @@
-"""Segments, and what `tidy` leaves behind: nothing of what was deleted or replaced."""
+"""Segments, and what `compact` leaves behind: nothing of what was deleted or replaced."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class TestSegments:
 
 @pytest.mark.usefixtures("small_segments")
 class TestErasure:
-    def test_tidy_leaves_no_byte_of_what_was_deleted_or_replaced(self, root: Path) -> None:
+    def test_compact_leaves_no_byte_of_what_was_deleted_or_replaced(self, root: Path) -> None:
         # Row n < 1,024 is in a sealed segment, a later one in the growing segment.
         deleted, replaced, rewritten, kept = (7, 1_100), (11, 1_101), (13, 1_102), (17, 1_103)
 
@@ -93,7 +93,9 @@ class TestErasure:
             remains = {f"{kind} {number}" for kind in ("text", "vector", "id") for number in kept}
             assert found_in_files(root, patterns) > remains
 
-            collection.tidy()
+            collection.tidy()  # merges the small segment with the growing one, but leaves the log and the large one
+            assert found_in_files(root, patterns) > remains
+            collection.compact()
             assert found_in_files(root, patterns) == remains
             assert collection.count() == 1_198
 
@@ -107,7 +109,7 @@ class TestErasure:
             collection.upsert([make_point(1, text="secret text"), make_point(2)])
             collection.delete([make_id(1)])
         with open_store(root) as store:
-            store.open_collection(FINGERPRINT).tidy()
+            store.open_collection(FINGERPRINT).compact()
         assert found_in_files(root, {"text": b"secret text"}) == set()
 
     def test_costs_nothing_when_nothing_was_deleted(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,10 +121,11 @@ class TestErasure:
             collection = store.create_space(make_space(), TABLES)
             collection.upsert([make_point(1)])
             collection.delete([make_id(2)])
-            collection.tidy()
+            collection.compact()
             collection.upsert([make_point(1)])
+            collection.tidy()
             with pytest.raises(Exception, match="the log was drained"):
-                collection.tidy()
+                collection.compact()
 
 
 def state(root: Path) -> Any:
@@ -143,4 +146,6 @@ def test_the_state_file_says_what_was_closed_and_what_is_untidy(root: Path) -> N
         collection.count()
         assert state(root) == {"points": 1, "untidy": True}
         collection.tidy()
+        assert state(root) == {"points": None, "untidy": True}
+        collection.compact()
     assert state(root) == {"points": 1, "untidy": False}

@@ -14,22 +14,27 @@ from uuid import UUID
 import numpy as np
 import qdrant_edge as edge
 
-from rise_store.errors import ConfigError, StoreError
+from rise_store.errors import FilterError, StoreError
 from rise_store.records import Space
 from rise_store.store.backend import Approximation, Hit, IndexKind, Payload, Point, SearchRequest, StoredPoint, Vector
 from rise_store.store.embedded.disk import size_bytes
-from rise_store.store.embedded.engine import VECTOR
-from rise_store.store.embedded.filters import to_edge
+from rise_store.store.embedded.engine import VECTOR, create_index, index_kind
+from rise_store.store.embedded.queries import EXACT, EngineQuery, dot_products, nearest, scaled_scores
 from rise_store.store.embedded.upkeep import Upkeep
 from rise_store.store.filters import Filter
-from rise_store.store.json_values import decode, encode, encoded_bytes
-from rise_store.store.paths import engine_path
+from rise_store.store.json_values import encode, encoded_bytes
+from rise_store.store.paths import engine_path, join_path, parse_path
 from rise_store.store.payload import check_keyword_field, describe_example
+from rise_store.store.requests import check_requests
+from rise_store.store.selection import engine_fields, read_payload
+from rise_store.store.translate import to_edge
 from rise_store.store.vectors import check_queries, check_signatures, scaled_queries
 
 _BATCH_ROWS = 64  # vectors a call: writes are as fast as with 1 or 16 and slower from 128
 _PAGE_ROWS = 1_000  # rows a call without vectors
-_EXACT = edge.SearchParams(exact=True)
+_CANDIDATES = 1_000_000  # rows that the scaled requests of one call hold in memory together
+_INDEX_BYTES = 256  # of an index, a row
+_LARGEST_ID = 2**128 - 1
 
 T = TypeVar("T")
 
@@ -45,6 +50,8 @@ class EmbeddedCollection:
         self._folder = folder
         self._upkeep = Upkeep(folder, space.dim, location)
         self._engine = self._upkeep.engine
+        with self._engine.using("list indexes") as shard:
+            self._indexes = _indexes(shard)
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Insert or replace points; durable against a killed process once it returns.
@@ -94,7 +101,7 @@ class EmbeddedCollection:
                 self._upkeep.after_write(len(batch))
 
     def delete(self, ids: Iterable[UUID]) -> None:
-        """Delete points; unknown ids are ignored. Their bytes stay in the files until `tidy`."""
+        """Delete points; unknown ids are ignored. Their bytes stay in the files until `compact`."""
         for batch in _batches(ids, _PAGE_ROWS):
             with self._engine.using("delete rows") as shard:
                 stored = self._stored(shard, batch)
@@ -102,6 +109,12 @@ class EmbeddedCollection:
                     self._upkeep.before_write("delete rows", rows=0, payload_bytes=0, replaces=True)
                     shard.update(edge.UpdateOperation.delete_points(list(stored)))
                     self._upkeep.after_write(len(stored))
+
+    def delete_where(self, where: Filter) -> None:
+        """Delete every point that the filter lets through; a killed process may leave some of them."""
+        # By ids: the log then says which ones, whatever the payloads are by the time it is replayed.
+        for page in self._id_pages(self._filter(where)):
+            self.delete(page)
 
     def retrieve(self, ids: Sequence[UUID], *, with_vectors: bool = False) -> dict[UUID, StoredPoint]:
         """The stored ones among `ids`."""
@@ -119,22 +132,22 @@ class EmbeddedCollection:
         `SignatureError` for queries of another shape, NaN or Inf; `FilterError` for a filter that the engine cannot
         express.
         """
-        for request in requests:
-            if request.limit < 1:
-                raise ConfigError(f"the limit of a search is {request.limit}; ask for at least 1 answer")
-        answers: list[list[Hit]] = []
-        for batch in _batches(requests, _BATCH_ROWS):
-            vectors = np.stack([request.vector for request in batch])
-            rows, scales = scaled_queries(check_queries(vectors, self.space.dim))
-            queries = [
-                _nearest(row, request.limit, to_edge(request.where), with_payload=True)
-                for row, request in zip(rows, batch, strict=True)
-            ]
+        check_requests(requests, self.space, approximation)
+        plain = [number for number, request in enumerate(requests) if request.scaling is None]
+        scaled = [number for number, request in enumerate(requests) if request.scaling is not None]
+        answers: dict[int, list[Hit]] = {}
+        for batch in _batches(plain, _BATCH_ROWS):
+            queries = dot_products([requests[number] for number in batch], self.space, self._indexes, approximation)
             with self._engine.using("search") as shard:
-                found = shard.query_batch(edge.QueryBatchRequest(queries))
-            for hits, scale in zip(found, scales, strict=True):
-                answers.append([Hit(cast(UUID, h.id), float(h.score * scale), decode(h.payload)) for h in hits])
-        return answers
+                answers.update(zip(batch, _answers(shard, queries), strict=True))
+        while scaled:
+            with self._engine.using("search") as shard:
+                rows = shard.count(edge.CountRequest(exact=True))
+                size = max(1, min(_BATCH_ROWS, _CANDIDATES // max(1, rows)))
+                batch, scaled = scaled[:size], scaled[size:]
+                queries = scaled_scores([requests[number] for number in batch], self.space, self._indexes, rows)
+                answers.update(zip(batch, _answers(shard, queries), strict=True))
+        return [answers[number] for number in range(len(requests))]
 
     def score(self, query: Vector, ids: Sequence[UUID]) -> dict[UUID, float]:
         """Dot products of `query` [dim] with the stored ones among `ids`, as exact as those of `search`."""
@@ -144,12 +157,13 @@ class EmbeddedCollection:
             return {}
         only = edge.Filter(must=[edge.HasIdCondition(wanted)])
         with self._engine.using("search") as shard:
-            hits = shard.query(_nearest(rows[0], len(wanted), only, with_payload=False))
+            request = edge.QueryRequest(len(wanted), query=nearest(rows[0]), filter=only, params=EXACT)
+            hits = shard.query(request)
         return {cast(UUID, hit.id): float(hit.score * scales[0]) for hit in hits}
 
     def count(self, where: Filter | None = None) -> int:
         """Exact number of points."""
-        filter = to_edge(where)
+        filter = self._filter(where)
         with self._engine.using("count rows") as shard:
             return shard.count(edge.CountRequest(exact=True, filter=filter))
 
@@ -162,33 +176,44 @@ class EmbeddedCollection:
         after: UUID | None = None,
     ) -> Iterator[StoredPoint]:
         """Points, each once, in the order of their ids; read page by page, so that writes may come between."""
-        return self._pages(to_edge(where), with_vectors)
+        if after is not None and after.int == _LARGEST_ID:
+            return iter(())
+        start = None if after is None else UUID(int=after.int + 1)
+        return self._pages(self._filter(where), with_vectors, fields, start)
 
     def sample(self, size: int, *, with_vectors: bool = False) -> list[StoredPoint]:
-        """Points at random, all different."""
-        raise NotImplementedError
-
-    def delete_where(self, where: Filter) -> None:
-        """Delete every point that the filter lets through."""
-        raise NotImplementedError
+        """Points at random, all different; all of them where fewer than `size` are stored."""
+        if size < 1:
+            return []
+        with self._engine.using("sample rows") as shard:
+            drawn = shard.query(edge.QueryRequest(size, query=edge.Sample.Random))
+        # One that was deleted meanwhile is left out.
+        return list(self.retrieve([cast(UUID, point.id) for point in drawn], with_vectors=with_vectors).values())
 
     def create_index(self, field: str, kind: IndexKind) -> None:
-        """Index a payload field."""
-        raise NotImplementedError
+        """Index a payload field; `FilterError` when it has an index of another kind."""
+        name = join_path(parse_path(field))
+        with self._engine.using("index a field") as shard:
+            known = self._indexes.get(name)
+            if known is None:
+                size = shard.count(edge.CountRequest(exact=True)) * _INDEX_BYTES
+                self._upkeep.before_write("index a field", rows=0, payload_bytes=size, replaces=False)
+                shard.update(create_index(name, kind))
+                shard.flush()
+                self._indexes = _indexes(shard)
+            elif known != kind:
+                raise FilterError(f"{field} has a {known} index already, and can have no {kind} index beside it")
 
     def indexes(self) -> dict[str, IndexKind]:
         """The indexed payload fields."""
-        raise NotImplementedError
-
-    def compact(self) -> None:
-        """Free what deleted and replaced points left."""
-        self._upkeep.tidy()
+        return dict(self._indexes)
 
     def facet(self, field: str, limit: int = 100, where: Filter | None = None) -> dict[str, int]:
-        """Exact counts by value of one of our own keyword fields, largest first; `FilterError` for another field."""
-        check_keyword_field(field)
+        """Exact counts by value of a field with a keyword index, largest first; `FilterError` for another field."""
+        filter = self._filter(where)
+        check_keyword_field(field, self._indexes)
         with self._engine.using("count by value") as shard:
-            hits = shard.facet(edge.FacetRequest(field, limit=limit, exact=True)).hits
+            hits = shard.facet(edge.FacetRequest(engine_path(field), limit=limit, exact=True, filter=filter)).hits
         ranked = sorted(hits, key=lambda hit: (-hit.count, str(hit.value)))
         # The growing segment still lists the values of deleted points, with a count of 0.
         return {str(hit.value): hit.count for hit in ranked if hit.count}
@@ -201,12 +226,20 @@ class EmbeddedCollection:
         return bool(records)
 
     def tidy(self) -> None:
-        """Merge segments so that searches use every core, free what deletes left, and flush; may take a while.
+        """Merge segments so that searches use every core, build what the storage asks for, and flush.
 
-        After it, nothing that was deleted or replaced before is left in the files of the space, its log included.
-        `StoreFullError` when the disk has no room for it: up to the size of the collection, when rows were deleted.
+        It may take a while, but rewrites no segment only because points in it were deleted or replaced.
+        `StoreFullError` when the disk has no room for it.
         """
         self._upkeep.tidy()
+
+    def compact(self) -> None:
+        """Rewrite what holds deleted or replaced points; does nothing when there are none.
+
+        After it, none of their bytes are left in the files of the space, its log included. `StoreFullError` when the
+        disk has no room for it: up to the size of the collection.
+        """
+        self._upkeep.compact()
 
     def size_bytes(self) -> int:
         """Bytes that the collection takes on disk."""
@@ -216,31 +249,51 @@ class EmbeddedCollection:
         """Flush and close; closing twice is fine."""
         self._upkeep.close()
 
-    def _pages(self, filter: edge.Filter | None, with_vectors: bool) -> Iterator[StoredPoint]:
-        offset: Any = None
+    def _pages(
+        self, filter: edge.Filter | None, with_vectors: bool, fields: Sequence[str] | None, start: UUID | None
+    ) -> Iterator[StoredPoint]:
+        offset: Any = start
         limit = _BATCH_ROWS if with_vectors else _PAGE_ROWS
+        payload: Any = True if fields is None else engine_fields(fields)
         while True:
             with self._engine.using("read rows") as shard:
-                request = edge.ScrollRequest(offset, limit, filter, with_payload=True, with_vector=with_vectors)
+                request = edge.ScrollRequest(offset, limit, filter, with_payload=payload, with_vector=with_vectors)
                 records, offset = shard.scroll(request)
-                points = [_stored_point(record) for record in records]
+                points = [_stored_point(record, fields) for record in records]
             yield from points
             if offset is None:
                 return
+
+    def _id_pages(self, filter: edge.Filter | None) -> Iterator[list[UUID]]:
+        offset: Any = None
+        while True:
+            with self._engine.using("read rows") as shard:
+                records, offset = shard.scroll(edge.ScrollRequest(offset, _PAGE_ROWS, filter, with_payload=False))
+            yield [cast(UUID, record.id) for record in records]
+            if offset is None:
+                return
+
+    def _filter(self, where: Filter | None) -> edge.Filter | None:
+        return to_edge(where, self._indexes)
 
     def _stored(self, shard: edge.EdgeShard, ids: Sequence[UUID]) -> set[UUID]:
         return {cast(UUID, record.id) for record in shard.retrieve(list(ids), False, False)}
 
 
-def _nearest(row: Vector, limit: int, filter: edge.Filter | None, *, with_payload: bool) -> edge.QueryRequest:
-    query = cast(Any, edge.Query).Nearest(row.data, using=VECTOR)
-    return edge.QueryRequest(limit, query=query, filter=filter, params=_EXACT, with_payload=with_payload)
+def _answers(shard: edge.EdgeShard, queries: Sequence[EngineQuery]) -> list[list[Hit]]:
+    found = shard.query_batch(edge.QueryBatchRequest([query.request for query in queries]))
+    return [query.hits(points) for query, points in zip(queries, found, strict=True)]
 
 
-def _stored_point(record: edge.Record) -> StoredPoint:
+def _indexes(shard: edge.EdgeShard) -> dict[str, IndexKind]:
+    schema = shard.info().payload_schema
+    return {join_path(parse_path(path)): index_kind(index.data_type) for path, index in sorted(schema.items())}
+
+
+def _stored_point(record: edge.Record, fields: Sequence[str] | None = None) -> StoredPoint:
     vectors: Any = record.vector
     vector = np.array(vectors[VECTOR], dtype=np.float32) if vectors else None
-    return StoredPoint(cast(UUID, record.id), decode(record.payload), vector)
+    return StoredPoint(cast(UUID, record.id), read_payload(record.payload, fields), vector)
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

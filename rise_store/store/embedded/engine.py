@@ -17,6 +17,7 @@ import qdrant_edge as edge
 
 from rise_store.errors import RiseStoreError, StoreError, StoreFullError, StoreInUseError
 from rise_store.store.backend import IndexKind
+from rise_store.store.paths import engine_path
 from rise_store.store.payload import INDEXED_FIELDS
 
 VECTOR = "signature"
@@ -67,9 +68,19 @@ def create_shard(folder: Path, location: str, config: edge.EdgeConfig) -> None:
         shard = edge.EdgeShard.create(str(folder), config)
         # Facets need an index, and one made before the first row costs no pass over the rows.
         for field, kind in INDEXED_FIELDS.items():
-            shard.update(edge.UpdateOperation.create_field_index(field, _INDEX_TYPES[kind]))
+            shard.update(create_index(field, kind))
         shard.flush()
         shard.close()
+
+
+def create_index(field: str, kind: IndexKind) -> edge.UpdateOperation:
+    """The operation that indexes a payload field; one that has this index already stays as it is."""
+    return edge.UpdateOperation.create_field_index(engine_path(field), _INDEX_TYPES[kind])
+
+
+def index_kind(found: edge.PayloadSchemaType) -> IndexKind:
+    """Our name of an index type of the engine."""
+    return next(kind for kind, type in _INDEX_TYPES.items() if type == found)
 
 
 class Engine:

@@ -33,7 +33,10 @@ _COORDINATE_BYTES = 7
 
 
 class Upkeep:
-    """The open shard in `folder`/points, and when to flush, seal, tidy and refuse; `StoreError` when it is damaged."""
+    """The open shard in `folder`/points, and when to flush, seal, merge, purge and refuse.
+
+    `StoreError` when it is damaged.
+    """
 
     def __init__(self, folder: Path, dim: int, location: str) -> None:
         self._folder = folder
@@ -79,21 +82,28 @@ class Upkeep:
                 shard.flush()  # this removes the files of the old segments
 
     def tidy(self) -> None:
-        """See `Collection.tidy`. `StoreFullError` when the disk has no room for the rewritten segments."""
+        """See `EmbeddedCollection.tidy`."""
         with self.engine.using("tidy") as shard:
-            purge = self._state.untidy
-            live_bytes = shard.count(edge.CountRequest(exact=True)) * self._dim * _SEGMENT_COORDINATE_BYTES
-            segment_bytes = max(SEGMENT_BYTES, live_bytes // _MOST_SEGMENTS)
-            needed = 2 * self._headroom + 3 * segment_bytes
-            if purge:  # any segment may be rewritten, and the old ones go only when all new ones are there
-                needed += size_bytes(self._folder) + 3 * _LOG_FILE_BYTES
-            require_free(self._folder, needed, "tidy it", self._location)
-            self._remember(SpaceState(points=None, untidy=purge))
-            self._optimize(shard_config(self._dim, segment_bytes, purge=purge), drain=purge)
-            if purge:
-                self._remember(SpaceState(points=None, untidy=False))
-                self.engine.reload(shard_config(self._dim, segment_bytes))
-            self._unflushed = 0
+            segment_bytes = self._segment_bytes(shard)
+            require_free(self._folder, 2 * self._headroom + 3 * segment_bytes, "tidy it", self._location)
+            self._remember(SpaceState(points=None, untidy=self._state.untidy))
+            self._optimize(shard_config(self._dim, segment_bytes))
+
+    def compact(self) -> None:
+        """See `EmbeddedCollection.compact`."""
+        with self.engine.using("compact") as shard:
+            if not self._state.untidy:
+                return
+            segment_bytes = self._segment_bytes(shard)
+            # Any segment may be rewritten, and the old ones go only when all new ones are there.
+            needed = 2 * self._headroom + 3 * segment_bytes + size_bytes(self._folder) + 3 * _LOG_FILE_BYTES
+            require_free(self._folder, needed, "compact it", self._location)
+            self._remember(SpaceState(points=None, untidy=True))
+            self._optimize(shard_config(self._dim, segment_bytes, purge=True))
+            with self.engine.using("compact") as purged:
+                drain_log(purged)
+            self._remember(SpaceState(points=None, untidy=False))
+            self.engine.reload(shard_config(self._dim, segment_bytes))
 
     def close(self) -> None:
         """Flush, note the number of points, and close; closing twice, or in a forked child, does nothing."""
@@ -112,13 +122,16 @@ class Upkeep:
         finally:
             self.engine.close()
 
-    def _optimize(self, config: edge.EdgeConfig, *, drain: bool) -> None:
+    def _segment_bytes(self, shard: edge.EdgeShard) -> int:
+        live_bytes = shard.count(edge.CountRequest(exact=True)) * self._dim * _SEGMENT_COORDINATE_BYTES
+        return max(SEGMENT_BYTES, live_bytes // _MOST_SEGMENTS)
+
+    def _optimize(self, config: edge.EdgeConfig) -> None:
         self.engine.reload(config)
-        with self.engine.using("tidy") as shard:
+        with self.engine.using("merge segments") as shard:
             shard.optimize()
             shard.flush()
-            if drain:
-                drain_log(shard)
+        self._unflushed = 0
 
     def _flush(self) -> None:
         with self.engine.using("flush") as shard:
