@@ -50,8 +50,7 @@ class Checksums:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.clean = (folder / _NAME).exists()
-        self.interrupted = not self.clean and (folder / _STALE_NAME).exists()  # by the death of a process
+        self.clean = (folder / _NAME).exists()  # whether nothing opened the space since they were written
         self.sums: dict[str, FileSum] = _read(folder / (_NAME if self.clean else _STALE_NAME))
 
     def begin(self) -> None:

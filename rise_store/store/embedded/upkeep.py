@@ -13,7 +13,7 @@ import qdrant_edge as edge
 from rise_store.errors import StoreError
 from rise_store.store.embedded.checksums import Checksums
 from rise_store.store.embedded.disk import MIB, free_bytes, require_free, size_bytes
-from rise_store.store.embedded.engine import VECTOR, Engine, engine_errors, shard_config
+from rise_store.store.embedded.engine import VECTOR, Engine, check_shard_files, engine_errors, shard_config
 from rise_store.store.embedded.layout import SpaceState
 from rise_store.store.embedded.trial import try_opening
 
@@ -50,7 +50,8 @@ class Upkeep:
         require_free(folder, 16 * MIB if cleanly_closed else self._headroom, "open it", location)
         self._checksums = Checksums(folder)
         self._checksums.begin()
-        if self._checksums.interrupted or not cleanly_closed:
+        if not self._checksums.clean:
+            check_shard_files(folder / "points")
             try_opening(folder / "points")
         self.engine = Engine(folder / "points", location, shard_config(dim, SEGMENT_BYTES))
         try:
@@ -109,18 +110,14 @@ class Upkeep:
         """Flush, note the number of points, and close; closing twice, or in a forked child, does nothing."""
         if self.engine.closed:
             return
-        self._close_engine()
-        with engine_errors(self._location, "write its checksums"):
-            self._checksums.finish()
-
-    def _close_engine(self) -> None:
-        # A function of its own: the shard writes once more when the last reference to it goes.
         try:
             with self.engine.using("close") as shard:
                 shard.flush()
                 self._remember(replace(self._state, points=shard.count(edge.CountRequest(exact=True))))
         finally:
             self.engine.close()
+        with engine_errors(self._location, "write its checksums"):
+            self._checksums.finish()
 
     def _segment_bytes(self, shard: edge.EdgeShard) -> int:
         live_bytes = shard.count(edge.CountRequest(exact=True)) * self._dim * _SEGMENT_COORDINATE_BYTES
