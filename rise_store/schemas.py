@@ -17,8 +17,11 @@ from rise_store.records import (
     Receipt,
     Record,
     SignatureFile,
+    SnapshotManifest,
+    SnapshotReport,
     Space,
     StoreInfo,
+    VerifyReport,
 )
 
 PUBLISHED: tuple[type[Record], ...] = (
@@ -32,8 +35,11 @@ PUBLISHED: tuple[type[Record], ...] = (
     Query,
     Receipt,
     SignatureFile,
+    SnapshotManifest,
+    SnapshotReport,
     Space,
     StoreInfo,
+    VerifyReport,
 )
 
 

@@ -5,6 +5,7 @@ from rise_store.records.demo import DemoAnswer, DemoReport
 from rise_store.records.examples import Dataset, Example
 from rise_store.records.ingestion import IngestReport, IngestTotals, Receipt, SignatureFile
 from rise_store.records.queries import Attribution, AttributionResult, ChannelScores, Query, Weights
+from rise_store.records.snapshots import SnapshotFile, SnapshotManifest, SnapshotReport
 from rise_store.records.spaces import (
     ChannelNorms,
     EstimatorConfig,
@@ -14,6 +15,7 @@ from rise_store.records.spaces import (
     Storage,
     StoreInfo,
 )
+from rise_store.records.verification import VerifyCheck, VerifyProblem, VerifyReport
 
 __all__ = [
     "Attribution",
@@ -33,10 +35,16 @@ __all__ = [
     "Receipt",
     "Record",
     "SignatureFile",
+    "SnapshotFile",
+    "SnapshotManifest",
+    "SnapshotReport",
     "Space",
     "SpaceInfo",
     "Storage",
     "StoreInfo",
+    "VerifyCheck",
+    "VerifyProblem",
+    "VerifyReport",
     "Weights",
     "validated",
 ]

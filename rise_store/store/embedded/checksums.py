@@ -21,7 +21,7 @@ from rise_store.store.embedded.disk import sync, write_atomically
 from rise_store.store.embedded.sparse import data_sha256
 
 _NAME, _STALE_NAME = "checksums.json", "checksums.stale.json"
-_REMEDY = "Restore the store from a snapshot or a copy, or ingest into a new one; `rise-store verify` lists all damage"
+REMEDY = "Restore the store from a snapshot or a copy, or ingest into a new one; `rise-store verify` lists all damage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Checksums:
         for path, expected in self.sums.items():
             problem = _compare(self._folder / path, expected, thorough=False)
             if problem:
-                raise StoreError(f"{problem.path} {problem.problem}. {_REMEDY}")
+                raise StoreError(f"{problem.path} {problem.problem}. {REMEDY}")
         os.replace(self._folder / _NAME, self._folder / _STALE_NAME)
         sync(self._folder)
 
