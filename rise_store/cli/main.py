@@ -16,6 +16,8 @@ from rise_store.cli.info import info
 from rise_store.cli.ingest import ingest
 from rise_store.cli.query import query
 from rise_store.cli.signatures import signatures
+from rise_store.cli.snapshot import restore, snapshot
+from rise_store.cli.verify import verify
 from rise_store.errors import Interrupted, RiseStoreError
 from rise_store.version import __version__
 
@@ -47,7 +49,7 @@ def cli() -> None:
     """
 
 
-for command in (ingest, query, info, signatures, demo, completion):
+for command in (ingest, query, info, verify, snapshot, restore, signatures, demo, completion):
     cli.add_command(command)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from rise_store.errors import StoreError
 from rise_store.records import SnapshotManifest, SnapshotReport
-from rise_store.store.embedded.snapshots import FileProgress, read_manifest, restore_snapshot, write_snapshot
+from rise_store.store.embedded.snapshots import FileProgress as FileProgress
+from rise_store.store.embedded.snapshots import read_manifest, restore_snapshot, write_snapshot
 
 
 def snapshot_store(location: str, folder: Path, progress: FileProgress = lambda done, total: None) -> SnapshotReport:

@@ -110,7 +110,7 @@ def _row_problems(rows: list[StoredPoint], space: Space) -> Iterator[tuple[Store
             if abs(found[0] - 1) > tolerance:
                 problems.append(f"has a signature of length {found[0]:.4f} instead of 1")
             norms = row.payload.get("channel_norms")
-            if isinstance(norms, dict) and {"rh", "gh"} <= norms.keys():
+            if not problems and isinstance(norms, dict) and {"rh", "gh"} <= norms.keys():
                 stated = np.array([norms["rh"], norms["gh"]])
                 if np.abs(stated - found[1:]).max() > tolerance:
                     problems.append(
