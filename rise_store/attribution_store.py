@@ -29,6 +29,7 @@ from rise_store.records import (
 )
 from rise_store.retrieval import Search, attribute, parse_weights
 from rise_store.store import Backend, open_store
+from rise_store.store.sizes import logical_bytes
 from rise_store.store.snapshots import FileProgress, restore_store, snapshot_store
 from rise_store.store.verification import VerifyProgress, verify_store
 
@@ -182,6 +183,7 @@ class AttributionStore:
                     space=space,
                     examples=collection.count(),
                     size_bytes=collection.size_bytes(),
+                    logical_bytes=logical_bytes(collection),
                     datasets=collection.facet("dataset", limit=MOST_VALUES),
                     licenses=collection.facet("license", limit=MOST_VALUES),
                 )

@@ -72,6 +72,8 @@ def _is_whole(folder: StoreFolder, space: Path, findings: Findings, progress: Ca
         findings.add(name, "files", problem.path, problem.problem, REMEDY)
         whole = False
     for path in sums.unknown():
+        if not path.startswith("points/"):
+            continue  # an orphan, if it is not ours
         findings.add(name, "files", space / path, "appeared after the store was closed", "Move it away, or delete it")
         whole = False
     note = None
