@@ -13,6 +13,7 @@ from rise_store.corpus import ExampleReader, RejectedRow, parse_row, read_exampl
 from rise_store.encoders import Encoders, LoadOptions, choose_space
 from rise_store.errors import InputError
 from rise_store.ingest import KeepText, Progress, Run, ingest_examples
+from rise_store.profiles import CoarseBits, Profile, StorageChoice
 from rise_store.records import (
     AttributionResult,
     Dataset,
@@ -85,6 +86,9 @@ class AttributionStore:
         keep_text: KeepText = "full",
         max_rejects: int | None = 0,
         progress: Progress | None = None,
+        profile: Profile | None = None,
+        quantization: CoarseBits | None = None,
+        hnsw: bool = False,
         **loading: Unpack[LoadOptions],
     ) -> IngestReport:
         """Store the signatures of a corpus; what is stored already costs nothing.
@@ -99,16 +103,22 @@ class AttributionStore:
             keep_text: store each text in full, as a preview of 200 characters, or not at all.
             max_rejects: rejected rows beyond which the run stops; None for no limit.
             progress: is told of every batch and block.
+            profile: how a new space keeps signatures: float16 (default), turbo8, turbo4, or small (352 coordinates).
+            quantization: bits of a second, coarser copy that approximate search of a new space scans.
+            hnsw: whether a new space has a graph for approximate search.
             loading: dtype, device, revision, trust_remote_code, device_map ...: see `LoadOptions`.
 
         Raises:
             InputError: a row that cannot be used, with its file and line.
-            SpaceMismatchError: the model or settings are not those of the store.
+            SpaceMismatchError: the model, settings or storage are not those of the store.
             ModelError, StoreError: the model or the store cannot be used.
         """
         source = _source(corpus)
         run = Run(validated(Dataset, "dataset", {"name": dataset}) if isinstance(dataset, str) else dataset, keep_text)
-        encoder, collection = self._encoders.for_ingest(model, config, loading, space=space, new_space=new_space)
+        storage = StorageChoice(profile, quantization, hnsw)
+        encoder, collection = self._encoders.for_ingest(
+            model, config, loading, space=space, new_space=new_space, storage=storage
+        )
         report = ingest_examples(source, run, encoder, collection, max_rejects=max_rejects, progress=progress)
         collection.tidy()  # also after a run without news: an earlier one may have been killed before it
         return report

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import TypedDict
 
 from rise_store.errors import ConfigError, SpaceMismatchError, StoreError
+from rise_store.profiles import UNSTATED, StorageChoice
 from rise_store.records import EstimatorConfig, Space
 from rise_store.store import Backend, Collection
 
@@ -96,18 +97,22 @@ class Encoders:
         *,
         space: str | None = None,
         new_space: bool = False,
+        storage: StorageChoice = UNSTATED,
     ) -> tuple[SignatureEncoder, Collection]:
         """The encoder for an ingestion and the collection it goes to, which is created when it is the first.
 
         Raises:
-            SpaceMismatchError: model or settings make another space than the store's, and `new_space` is False.
-            ConfigError: no model is named, and the store has no space to take it from.
+            SpaceMismatchError: model or settings make another space than the store's, and `new_space` is False; or
+                the space is not kept as `storage` says.
+            ConfigError: no model is named, and the store has no space to take it from; settings that contradict.
         """
         from rise_store.signature import SignatureEncoder
 
         spaces = self._backend.spaces()
         if spaces and not new_space:
             chosen = choose_space(self._backend, space)
+            storage.require(chosen, widths_given=config is not None)
+            config = config and storage.estimator(config)
             if config is not None and config != chosen.estimator:
                 raise SpaceMismatchError(
                     f"the store's space has other settings: {_differences(chosen.estimator, config)}; leave them out "
@@ -120,15 +125,21 @@ class Encoders:
             return encoder, self._backend.open_collection(chosen.fingerprint)
         if model is None:
             raise ConfigError("name a model with --model: a hub name, a local folder, or a GGUF file")
-        if not isinstance(model, SignatureEncoder):
+        widths_given = config is not None
+        if isinstance(model, SignatureEncoder):
+            storage.require_encoder(model.config)
+        else:
+            config = storage.estimator(config)
             options: dict[str, Any] = {**loading, "dtype": loading.get("dtype") or "float32"}
             name, model = model, SignatureEncoder.from_pretrained(model, config, **options)
             self._loaded[_key(model.fingerprint, name, options)] = model
         for known in spaces:
             if known.fingerprint == model.fingerprint:
                 _require_dtype(known, model.reference.dtype)
+                storage.require(known, widths_given=widths_given)
                 return model, self._backend.open_collection(model.fingerprint)
-        return model, self._backend.create_space(model.space(), model.tables.arrays())
+        space_record = model.space().model_copy(update={"storage": storage.storage()})
+        return model, self._backend.create_space(space_record, model.tables.arrays())
 
 
 def _require_dtype(space: Space, dtype: str) -> None:

@@ -12,6 +12,7 @@ from rise_store.cli.options import (
     model_options,
     parse_estimator,
     space_option,
+    storage_options,
     store_option,
 )
 from rise_store.cli.output import console, echo_json, print_report
@@ -19,6 +20,7 @@ from rise_store.cli.progress import IngestProgress
 from rise_store.corpus import read_examples
 from rise_store.encoders import LoadOptions
 from rise_store.ingest import KeepText
+from rise_store.profiles import CoarseBits, Profile
 from rise_store.records import Dataset, validated
 
 
@@ -47,6 +49,7 @@ from rise_store.records import Dataset, validated
 )
 @click.option("--new-space", is_flag=True, help="Allow a second signature space (another model or other settings).")
 @space_option
+@storage_options
 @estimator_option
 @model_options
 @format_option("table", "json")
@@ -62,6 +65,9 @@ def ingest(
     max_rejects: int,
     new_space: bool,
     space: str | None,
+    profile: Profile | None,
+    quantization: CoarseBits | None,
+    hnsw: bool,
     estimator: tuple[str, ...],
     format_: str,
     **loading: Unpack[LoadOptions],
@@ -94,6 +100,9 @@ def ingest(
             keep_text=keep_text,
             max_rejects=None if max_rejects < 0 else max_rejects,
             progress=progress,
+            profile=profile,
+            quantization=quantization,
+            hnsw=hnsw,
             **loading,
         )
     if format_ == "json":

@@ -64,6 +64,27 @@ estimator_option = click.option(
 )
 
 
+def storage_options(command: Command) -> Command:
+    """How a new space keeps its signatures: `--profile`, `--quantization` and `--hnsw`."""
+    for option in (
+        click.option("--hnsw", is_flag=True, help="Build a graph in a new space, for approximate search."),
+        click.option(
+            "--quantization",
+            type=click.Choice(["4", "2", "1"]),
+            callback=lambda _context, _option, bits: bits and int(bits),
+            help="Bits of a second, coarser copy in a new space, for approximate search.",
+        ),
+        click.option(
+            "--profile",
+            type=click.Choice(["float16", "turbo8", "turbo4", "small"]),
+            help="How a new space keeps signatures: 16, 8 or 4 bits a coordinate, or small: 352 coordinates of 16 bits."
+            "  [default: the store's, else float16]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def format_option(*formats: str) -> Callable[[Command], Command]:
     """`--format` with these choices, the first being the default."""
     return click.option("--format", "format_", type=click.Choice(formats), default=formats[0], show_default=True)

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rise_store.profiles import describe_storage
 from rise_store.records import Attribution, AttributionResult, IngestReport, SpaceInfo, StoreInfo
 
 Json = dict[str, Any]
@@ -138,6 +139,7 @@ def print_info(out: Console, info: StoreInfo) -> None:
                 f"{space.dim:,} coordinates: RH {estimator.kr} x {estimator.kh}, GH {estimator.kg} x {estimator.kh}",
             ),
             ("estimator", ", ".join(f"{name} {value}" for name, value in estimator.model_dump().items())),
+            ("profile", describe_storage(space)),
             ("examples", f"{held.examples:,}"),
             ("size", _size(held)),
             ("live rows", f"about {held.logical_bytes / 2**20:,.1f} MiB; the rest is indexes, logs and deleted rows"),

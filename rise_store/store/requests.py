@@ -46,6 +46,12 @@ def _check_approximation(approximation: Approximation, space: Space) -> None:
             f"space {space.fingerprint} has no coarse copy of its signatures to search. Search exactly, or ingest into "
             "a store made with --quantization"
         )
+    if approximation.method == "quantized" and storage.hnsw:
+        # Whatever the parameters, the engine either walks the graph or takes no notice of the coarse copy.
+        raise ConfigError(
+            f"space {space.fingerprint} has a graph, and then its coarse copy serves only walks of the graph. Search "
+            "by hnsw, or exactly"
+        )
     if approximation.method == "hnsw" and not storage.hnsw:
         raise ConfigError(
             f"space {space.fingerprint} has no graph to search. Search exactly, or ingest into a store made with --hnsw"

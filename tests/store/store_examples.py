@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 import rise_store.store
-from rise_store.records import ChannelNorms, EstimatorConfig, ModelReference, Space
+from rise_store.records import ChannelNorms, EstimatorConfig, ModelReference, Space, Storage
 from rise_store.store import Payload, Point, Tables, build_payload, point_id, tables_sha256
 
 DIM = 24
@@ -31,9 +31,13 @@ TABLES: dict[str, npt.NDArray[Any]] = {
 
 
 def make_space(
-    fingerprint: str = FINGERPRINT, dim: int = DIM, created_at: str = "2026-01-01T00:00:00Z", tables: Tables = TABLES
+    fingerprint: str = FINGERPRINT,
+    dim: int = DIM,
+    created_at: str = "2026-01-01T00:00:00Z",
+    tables: Tables = TABLES,
+    **storage: Any,
 ) -> Space:
-    """A space of `dim` coordinates with the given tables."""
+    """A space of `dim` coordinates with the given tables and `storage`."""
     return Space(
         fingerprint=fingerprint,
         model=ModelReference(name="tiny"),
@@ -44,6 +48,7 @@ def make_space(
         tables_sha256=tables_sha256(tables),
         created_at=created_at,
         created_with="0.1.0",
+        storage=Storage(**storage),
     )
 
 

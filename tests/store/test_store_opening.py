@@ -8,10 +8,10 @@ import warnings
 from pathlib import Path
 
 import pytest
-from store_examples import FINGERPRINT, TABLES, make_point, make_space, run_python, start_python
+from store_examples import FINGERPRINT, TABLES, make_point, make_space, make_vector, run_python, start_python
 
 from rise_store.errors import StoreError, StoreInUseError
-from rise_store.store import open_store
+from rise_store.store import SearchRequest, open_store
 
 
 def test_a_store_outlives_the_process_that_made_it(root: Path) -> None:
@@ -28,10 +28,29 @@ def test_its_folder_says_what_it_is(root: Path) -> None:
         store.create_space(make_space(), TABLES)
         header = json.loads((root / "store.json").read_text())
         assert header.keys() == {"format", "created_at", "created_with"}
-        assert header["format"] == 1
+        assert header["format"] == 2
         assert (root / "lock").read_text().strip() == str(os.getpid())
         names = {path.name for path in (root / "spaces" / FINGERPRINT).iterdir()}
         assert names == {"space.json", "tables.npz", "state.json", "points"}
+
+
+def test_a_store_of_format_1_is_read_and_marked(root: Path) -> None:
+    with open_store(root, create=True) as store:
+        store.create_space(make_space(), TABLES).upsert([make_point(1)])
+    header = json.loads((root / "store.json").read_text())
+    (root / "store.json").write_text(json.dumps({**header, "format": 1}))
+    record = root / "spaces" / FINGERPRINT / "space.json"
+    old = {key: value for key, value in json.loads(record.read_text()).items() if key != "storage"}
+    record.write_text(json.dumps(old))
+
+    with open_store(root) as store:
+        assert store.spaces() == [make_space()]
+        collection = store.open_collection(FINGERPRINT)
+        collection.upsert([make_point(2)])
+        assert collection.search([SearchRequest(make_vector(1), 2)])[0]
+    assert json.loads((root / "store.json").read_text()) == header
+    with open_store(root) as store:
+        assert store.open_collection(FINGERPRINT).count() == 2
 
 
 def test_create_makes_missing_folders_and_takes_an_empty_one(root: Path) -> None:
@@ -83,8 +102,8 @@ class TestRefused:
 
     def test_an_unknown_format(self, root: Path) -> None:
         open_store(root, create=True).close()
-        (root / "store.json").write_text('{"format": 2, "created_with": "9.9.9"}')
-        with pytest.raises(StoreError, match=r"has format 2.*reads format 1.*9\.9\.9"):
+        (root / "store.json").write_text('{"format": 3, "created_with": "9.9.9"}')
+        with pytest.raises(StoreError, match=r"has format 3.*reads format 2.*9\.9\.9"):
             open_store(root)
 
     @pytest.mark.parametrize("location", ["http://localhost:6333", "https://qdrant.example.org"])
@@ -111,7 +130,7 @@ class TestLock:
                 """
                 import sys
                 from rise_store.errors import StoreInUseError
-                from rise_store.store import open_store
+                from rise_store.store import SearchRequest, open_store
                 try:
                     open_store(sys.argv[1])
                 except StoreInUseError as error:
@@ -152,7 +171,7 @@ class TestLock:
         process = start_python(
             """
             import sys, time
-            from rise_store.store import open_store
+            from rise_store.store import SearchRequest, open_store
             store = open_store(sys.argv[1], create=True)
             print("open")
             time.sleep(60)
@@ -198,7 +217,7 @@ class TestForkedChild:
             """
             import os, sys, warnings
             from store_examples import *
-            from rise_store.store import open_store
+            from rise_store.store import SearchRequest, open_store
             with open_store(sys.argv[1], create=True) as store:
                 collection = store.create_space(make_space(), TABLES)
                 collection.upsert([make_point(1)])
@@ -221,7 +240,7 @@ def test_spawned_processes_take_turns(root: Path) -> None:
     script = """
         import sys
         from store_examples import *
-        from rise_store.store import open_store
+        from rise_store.store import SearchRequest, open_store
         with open_store(sys.argv[1], create=True) as store:
             if not store.spaces():
                 store.create_space(make_space(), TABLES)

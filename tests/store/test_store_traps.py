@@ -15,6 +15,7 @@ import pytest
 import qdrant_edge as edge
 from store_examples import DIM, quick_folder
 
+from rise_store.records import Storage
 from rise_store.store.embedded.engine import VECTOR, shard_config
 from rise_store.store.json_values import MAX_DEPTH
 
@@ -24,7 +25,7 @@ def shard() -> Iterator[edge.EdgeShard]:
     """A bare shard of the engine, without any of our guards."""
     with quick_folder() as folder:
         (folder / "points").mkdir()
-        shard = edge.EdgeShard.create(str(folder / "points"), shard_config(DIM, 2**20))
+        shard = edge.EdgeShard.create(str(folder / "points"), shard_config(DIM, 2**20, Storage()))
         yield shard
         shard.close()
 
@@ -138,7 +139,7 @@ def test_payloads_of_unknown_points_are_an_error_after_others_were_set(shard: ed
 def test_a_second_opening_is_refused_with_a_message_that_helps_nobody(tmp_path: Path) -> None:
     """Guard: `StoreLock`, and the translation of WouldBlock."""
     (tmp_path / "points").mkdir()
-    shard = edge.EdgeShard.create(str(tmp_path / "points"), shard_config(DIM, 2**20))
+    shard = edge.EdgeShard.create(str(tmp_path / "points"), shard_config(DIM, 2**20, Storage()))
     with pytest.raises(Exception, match="WouldBlock"):
         edge.EdgeShard.load(str(tmp_path / "points"))
     shard.close()

@@ -15,10 +15,10 @@ from rise_store.store.backend import Tables
 from rise_store.store.embedded.checksums import Checksums
 from rise_store.store.embedded.collection import EmbeddedCollection
 from rise_store.store.embedded.disk import MIB, require_free
-from rise_store.store.embedded.engine import create_shard, engine_errors, shard_config
+from rise_store.store.embedded.engine import create_shard, engine_errors
 from rise_store.store.embedded.layout import SpaceState, StoreFolder, check_location
 from rise_store.store.embedded.lock import StoreLock
-from rise_store.store.embedded.upkeep import SEGMENT_BYTES
+from rise_store.store.embedded.upkeep import new_shard_config
 from rise_store.store.tables import read_tables, tables_sha256, write_tables
 
 
@@ -69,7 +69,7 @@ class EmbeddedBackend:
             with engine_errors(self.location, "create a space"), self._folder.new_space(space) as draft:
                 write_tables(draft / "tables.npz", tables)
                 SpaceState(points=0, untidy=False).write(draft)
-                create_shard(draft / "points", self.location, shard_config(space.dim, SEGMENT_BYTES))
+                create_shard(draft / "points", self.location, new_shard_config(space))
                 Checksums(draft).finish()
             return self.open_collection(space.fingerprint)
 

@@ -48,7 +48,7 @@ class EmbeddedCollection:
     def __init__(self, space: Space, folder: Path, location: str) -> None:
         self.space = space
         self._folder = folder
-        self._upkeep = Upkeep(folder, space.dim, location)
+        self._upkeep = Upkeep(folder, space, location)
         self._engine = self._upkeep.engine
         with self._engine.using("list indexes") as shard:
             self._indexes = _indexes(shard)

@@ -16,6 +16,7 @@ from pathlib import Path
 import qdrant_edge as edge
 
 from rise_store.errors import RiseStoreError, StoreError, StoreFullError, StoreInUseError
+from rise_store.records import Storage
 from rise_store.store.backend import IndexKind
 from rise_store.store.paths import engine_path
 from rise_store.store.payload import INDEXED_FIELDS
@@ -28,25 +29,40 @@ _INDEX_TYPES: dict[IndexKind, edge.PayloadSchemaType] = {
     "float": edge.PayloadSchemaType.Float,
     "datetime": edge.PayloadSchemaType.Datetime,
 }
+_DATATYPES = {
+    "float16": edge.VectorStorageDatatype.Float16,
+    "turbo8": edge.VectorStorageDatatype.Turbo8,
+    "turbo4": edge.VectorStorageDatatype.Turbo4,  # type: ignore[attr-defined]  # missing from the engine's stubs
+}
+_BITS = {4: edge.TurboQuantBitSize.Bits4, 2: edge.TurboQuantBitSize.Bits2, 1: edge.TurboQuantBitSize.Bits1}
+_BUILD_KILOBYTES = 1_024  # of a growing segment, below which an exact scan takes no time worth saving
+_PLAIN_KILOBYTES = 10_000  # of a segment or of what a filter leaves of it, below which no graph is walked
 _FULL_MARKS = ("No space left on device", "StorageFull", "File too large", "Disk quota exceeded", "QuotaExceeded")
 _SYSTEM_REMEDY = "Check the disk, and who may read and write the folder"
 _REMEDY = "If this happens again, the store is damaged: restore it from a copy, or ingest into a new one"
 
 
-def shard_config(dim: int, segment_bytes: int, *, purge: bool = False) -> edge.EdgeConfig:
+def shard_config(
+    dim: int, segment_bytes: int, storage: Storage, *, purge: bool = False, build: bool = False
+) -> edge.EdgeConfig:
     """How the engine keeps signatures of `dim` coordinates, with segments of about `segment_bytes`.
 
-    With `purge`, `optimize` rewrites every segment that holds a deleted or replaced point; without, none.
+    With `purge`, `optimize` rewrites every segment that holds a deleted or replaced point; without, none. With
+    `build`, it makes coarse copies and graphs for all rows but a few, not only for those in full segments.
     """
     kilobytes = max(1, segment_bytes // 1024)
+    builds = build and (storage.quantization is not None or storage.hnsw)
+    coarse = edge.TurboQuantQuantizationConfig(bits=_BITS[storage.quantization]) if storage.quantization else None
     return edge.EdgeConfig(
         vectors={
             VECTOR: edge.EdgeVectorParams(
-                size=dim, distance=edge.Distance.Dot, datatype=edge.VectorStorageDatatype.Float16
+                size=dim, distance=edge.Distance.Dot, datatype=_DATATYPES[storage.vectors], quantization_config=coarse
             )
         },
         # m=0 builds no graph. By default `optimize` would build one above 10 MB, about 200 rows of default width.
-        hnsw_config=edge.HnswIndexConfig(m=0, ef_construct=100, full_scan_threshold=10_000),
+        hnsw_config=edge.HnswIndexConfig(
+            m=16 if storage.hnsw else 0, ef_construct=100, full_scan_threshold=_PLAIN_KILOBYTES
+        ),
         optimizers=edge.EdgeOptimizersConfig(
             deleted_threshold=1e-9 if purge else 1.0,
             vacuum_min_vector_number=1,
@@ -55,7 +71,7 @@ def shard_config(dim: int, segment_bytes: int, *, purge: bool = False) -> edge.E
             default_segment_number=1,
             max_segment_size=kilobytes,
             # Replaced payloads of the growing segment leave bytes behind but no deleted point: seal it always.
-            indexing_threshold=1 if purge else kilobytes,
+            indexing_threshold=1 if purge else min(kilobytes, _BUILD_KILOBYTES) if builds else kilobytes,
         ),
         wal_enabled=True,
     )

@@ -32,7 +32,8 @@ from rise_store.records import Space
 from rise_store.store.embedded.disk import sync, sync_tree, write_atomically
 from rise_store.version import __version__
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # since 2, space.json may say how vectors are kept; without it they are float16
+_OLDER_FORMATS = (1,)
 _DRAFT_PREFIX = ".new-"
 _FINGERPRINT = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]*")
 
@@ -85,7 +86,10 @@ class StoreFolder:
             self.root.rmdir()
 
     def prepare(self, *, create: bool) -> None:
-        """Check that the folder is a store of this format, or make it one; `StoreError` when it cannot be used."""
+        """Check that the folder is a store of this format, or make it one; `StoreError` when it cannot be used.
+
+        A store of an older format becomes one of this format.
+        """
         check_location(self.root, create=create)
         marker = self.root / "store.json"
         if not marker.exists():
@@ -95,6 +99,12 @@ class StoreFolder:
                 "created_with": __version__,
             }
             write_atomically(marker, orjson.dumps(header, option=orjson.OPT_INDENT_2))
+        else:
+            header = orjson.loads(marker.read_bytes())
+            if header["format"] in _OLDER_FORMATS:
+                # An older release must not open what this one may write.
+                header["format"] = FORMAT_VERSION
+                write_atomically(marker, orjson.dumps(header, option=orjson.OPT_INDENT_2))
         self._spaces.mkdir(exist_ok=True)
         for draft in self._spaces.glob(f"{_DRAFT_PREFIX}*"):
             shutil.rmtree(draft)
@@ -173,7 +183,7 @@ def _check_format(marker: Path) -> None:
         version = header["format"]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise StoreError(f"{marker} is damaged: {error}. Restore it from a copy of the store") from error
-    if version != FORMAT_VERSION:
+    if version not in (*_OLDER_FORMATS, FORMAT_VERSION):
         raise StoreError(
             f"the store at {marker.parent} has format {version!r}; this rise_store ({__version__}) reads format "
             f"{FORMAT_VERSION}. Use the release that wrote it: {header.get('created_with', 'unknown')}"

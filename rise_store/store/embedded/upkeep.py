@@ -11,6 +11,7 @@ from pathlib import Path
 import qdrant_edge as edge
 
 from rise_store.errors import StoreError
+from rise_store.records import Space
 from rise_store.store.embedded.checksums import Checksums
 from rise_store.store.embedded.disk import MIB, free_bytes, require_free, size_bytes
 from rise_store.store.embedded.engine import VECTOR, Engine, check_shard_files, engine_errors, shard_config
@@ -22,14 +23,17 @@ from rise_store.store.embedded.trial import try_opening
 SEGMENT_BYTES = 64 * MIB
 _MOST_SEGMENTS = 64
 
+# Each segment has a graph of its own, which a search walks from the start: few large ones are faster.
+_GRAPH_SEGMENT_BYTES = 1_024 * MIB
+
 _LOG_FILE_BYTES = 32 * MIB
 
 # At most this many rows are replayed from the log after a crash, about 1.5 ms each.
 _FLUSH_ROWS = 1_000
 
-# A row takes 2 bytes a coordinate in its segment and 5 in the log, which encodes each float32 with a tag.
-_SEGMENT_COORDINATE_BYTES = 2
-_COORDINATE_BYTES = 7
+# The log encodes each float32 with a tag, whatever the segments make of it.
+_LOG_COORDINATE_BYTES = 5
+_GRAPH_ROW_BYTES = 512
 
 
 class Upkeep:
@@ -38,14 +42,16 @@ class Upkeep:
     `StoreError` when it is damaged.
     """
 
-    def __init__(self, folder: Path, dim: int, location: str) -> None:
+    def __init__(self, folder: Path, space: Space, location: str) -> None:
         self._folder = folder
-        self._dim = dim
+        self._dim = space.dim
+        self._storage = space.storage
+        self._row_bytes = row_bytes(space)
         self._location = location
         self._unflushed = 0
         self._state = SpaceState.read(folder)
         # What replaying the log, flushing and opening may take; opening on a disk without a free byte is a SIGBUS.
-        self._headroom = 32 * MIB + _FLUSH_ROWS * dim * _SEGMENT_COORDINATE_BYTES
+        self._headroom = 32 * MIB + _FLUSH_ROWS * self._row_bytes
         cleanly_closed = self._state.points is not None
         require_free(folder, 16 * MIB if cleanly_closed else self._headroom, "open it", location)
         self._checksums = Checksums(folder)
@@ -53,7 +59,7 @@ class Upkeep:
         if not self._checksums.clean:
             check_shard_files(folder / "points")
             try_opening(folder / "points")
-        self.engine = Engine(folder / "points", location, shard_config(dim, SEGMENT_BYTES))
+        self.engine = Engine(folder / "points", location, self._config(self._least_segment_bytes))
         try:
             self._check_complete()
         except BaseException:
@@ -62,7 +68,7 @@ class Upkeep:
 
     def before_write(self, doing: str, *, rows: int, payload_bytes: int, replaces: bool) -> None:
         """Call before each write of `rows` vectors; `StoreFullError` when it could fill the disk."""
-        needed = 2 * self._headroom + rows * self._dim * _COORDINATE_BYTES + 3 * payload_bytes
+        needed = 2 * self._headroom + rows * (self._row_bytes + self._dim * _LOG_COORDINATE_BYTES) + 3 * payload_bytes
         try:
             require_free(self._folder, needed, doing, self._location)
         except StoreError:
@@ -76,7 +82,7 @@ class Upkeep:
         if self._unflushed < _FLUSH_ROWS:
             return
         self._flush()
-        if free_bytes(self._folder) < 2 * self._headroom + 3 * SEGMENT_BYTES:
+        if free_bytes(self._folder) < 2 * self._headroom + 3 * self._least_segment_bytes:
             return  # searches stay slower, but rows can still be stored
         with self.engine.using("merge segments") as shard:
             if shard.optimize():
@@ -86,9 +92,11 @@ class Upkeep:
         """See `EmbeddedCollection.tidy`."""
         with self.engine.using("tidy") as shard:
             segment_bytes = self._segment_bytes(shard)
-            require_free(self._folder, 2 * self._headroom + 3 * segment_bytes, "tidy it", self._location)
+            needed = 2 * self._headroom + self._merging_bytes(shard, segment_bytes)
+            require_free(self._folder, needed, "tidy it", self._location)
             self._remember(SpaceState(points=None, untidy=self._state.untidy))
-            self._optimize(shard_config(self._dim, segment_bytes))
+            self._optimize(self._config(segment_bytes, build=True))
+            self.engine.reload(self._config(segment_bytes))
 
     def compact(self) -> None:
         """See `EmbeddedCollection.compact`."""
@@ -97,14 +105,15 @@ class Upkeep:
                 return
             segment_bytes = self._segment_bytes(shard)
             # Any segment may be rewritten, and the old ones go only when all new ones are there.
-            needed = 2 * self._headroom + 3 * segment_bytes + size_bytes(self._folder) + 3 * _LOG_FILE_BYTES
+            needed = 2 * self._headroom + self._merging_bytes(shard, segment_bytes)
+            needed += size_bytes(self._folder) + 3 * _LOG_FILE_BYTES
             require_free(self._folder, needed, "compact it", self._location)
             self._remember(SpaceState(points=None, untidy=True))
-            self._optimize(shard_config(self._dim, segment_bytes, purge=True))
+            self._optimize(self._config(segment_bytes, purge=True))
             with self.engine.using("compact") as purged:
                 drain_log(purged)
             self._remember(SpaceState(points=None, untidy=False))
-            self.engine.reload(shard_config(self._dim, segment_bytes))
+            self.engine.reload(self._config(segment_bytes))
 
     def close(self) -> None:
         """Flush, note the number of points, and close; closing twice, or in a forked child, does nothing."""
@@ -119,9 +128,21 @@ class Upkeep:
         with engine_errors(self._location, "write its checksums"):
             self._checksums.finish()
 
+    @property
+    def _least_segment_bytes(self) -> int:
+        return _GRAPH_SEGMENT_BYTES if self._storage.hnsw else SEGMENT_BYTES
+
     def _segment_bytes(self, shard: edge.EdgeShard) -> int:
-        live_bytes = shard.count(edge.CountRequest(exact=True)) * self._dim * _SEGMENT_COORDINATE_BYTES
-        return max(SEGMENT_BYTES, live_bytes // _MOST_SEGMENTS)
+        return max(self._least_segment_bytes, self._live_bytes(shard) // _MOST_SEGMENTS)
+
+    def _merging_bytes(self, shard: edge.EdgeShard, segment_bytes: int) -> int:
+        return 3 * min(segment_bytes, self._live_bytes(shard) + SEGMENT_BYTES)
+
+    def _live_bytes(self, shard: edge.EdgeShard) -> int:
+        return shard.count(edge.CountRequest(exact=True)) * self._row_bytes
+
+    def _config(self, segment_bytes: int, *, purge: bool = False, build: bool = False) -> edge.EdgeConfig:
+        return shard_config(self._dim, segment_bytes, self._storage, purge=purge, build=build)
 
     def _optimize(self, config: edge.EdgeConfig) -> None:
         self.engine.reload(config)
@@ -154,6 +175,17 @@ class Upkeep:
                 f"the space in {self._folder} is damaged: of {max(expected, points):,} examples, {points:,} have a "
                 f"payload and {signatures:,} a signature. Restore it from a copy, or ingest into a new store"
             )
+
+
+def row_bytes(space: Space) -> int:
+    """About how many bytes a row without its payload takes in a segment."""
+    graph = _GRAPH_ROW_BYTES if space.storage.hnsw else 0
+    return space.storage.bytes_per_vector(space.dim) + graph
+
+
+def new_shard_config(space: Space) -> edge.EdgeConfig:
+    """How a new shard of `space` is made."""
+    return shard_config(space.dim, SEGMENT_BYTES, space.storage)
 
 
 def drain_log(shard: edge.EdgeShard) -> None:
