@@ -190,6 +190,29 @@ def test_a_process_that_died_after_reading_is_no_damage(root: Path) -> None:
         assert count(root) == 320
 
 
+def test_files_that_abort_a_process_abort_a_child(root: Path) -> None:
+    # Of this file the engine reads how many points there are, and reserves a bit for each (qdrant-edge-py 0.9.0).
+    path = segment_file(root, "payload_index/*/point_to_values.bin")
+    with path.open("r+b") as file:
+        file.write((2**60).to_bytes(8, "little") * 8)
+    (space_folder(root) / "checksums.json").unlink()
+    output = run_python(
+        """
+        import sys
+        from store_examples import *
+        from rise_store.errors import StoreError
+        from rise_store.store import open_store
+        with open_store(sys.argv[1]) as store:
+            try:
+                store.open_collection(FINGERPRINT)
+            except StoreError as error:
+                print(error)
+        """,
+        root,
+    )
+    assert "a process that opened them was killed by signal 6" in output
+
+
 class TestHoles:
     @given(
         pages=st.lists(st.sampled_from([b"\0", b"x"]), max_size=600),
