@@ -33,6 +33,7 @@ def found_in_files(root: Path, patterns: dict[str, bytes]) -> set[str]:
 @pytest.fixture
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upkeep, "SEGMENT_BYTES", 100 * 1024)
+    monkeypatch.setattr(upkeep, "_GRAPH_SEGMENT_BYTES", 100 * 1024)
 
 
 @pytest.mark.usefixtures("small_segments")
@@ -69,7 +70,8 @@ class TestSegments:
 
 @pytest.mark.usefixtures("small_segments")
 class TestErasure:
-    def test_compact_leaves_no_byte_of_what_was_deleted_or_replaced(self, root: Path) -> None:
+    @pytest.mark.parametrize("storage", [{}, {"quantization": 4}, {"quantization": 1, "hnsw": True}])
+    def test_compact_leaves_no_byte_of_what_was_deleted_or_replaced(self, root: Path, storage: dict[str, Any]) -> None:
         # Row n < 1,024 is in a sealed segment, a later one in the growing segment.
         deleted, replaced, rewritten, kept = (7, 1_100), (11, 1_101), (13, 1_102), (17, 1_103)
 
@@ -77,7 +79,7 @@ class TestErasure:
             return hashlib.sha256(str(number).encode()).hexdigest()
 
         with open_store(root, create=True) as store:
-            collection = store.create_space(make_space(dim=352), TABLES)
+            collection = store.create_space(make_space(dim=352, **storage), TABLES)
             collection.upsert([make_point(number, 352, text=secret(number)) for number in range(1_200)])
             assert segments(collection) == 2
             patterns = {f"text {n}": secret(n).encode() for n in (*deleted, *replaced, *rewritten, *kept)}

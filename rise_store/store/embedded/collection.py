@@ -6,9 +6,8 @@ All facts about the engine in here were measured with qdrant-edge-py 0.9.0.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from uuid import UUID
 
 import numpy as np
@@ -19,24 +18,26 @@ from rise_store.records import Space
 from rise_store.store.backend import Approximation, Hit, IndexKind, Payload, Point, SearchRequest, StoredPoint, Vector
 from rise_store.store.embedded.disk import size_bytes
 from rise_store.store.embedded.engine import VECTOR, create_index, index_kind
-from rise_store.store.embedded.queries import EXACT, EngineQuery, dot_products, nearest, scaled_scores
+from rise_store.store.embedded.queries import EXACT, answers, nearest
+from rise_store.store.embedded.reading import (
+    BATCH_ROWS,
+    PAGE_ROWS,
+    batches,
+    scroll_ids,
+    scroll_points,
+    stored_ids,
+    stored_point,
+)
 from rise_store.store.embedded.upkeep import Upkeep
 from rise_store.store.filters import Filter
 from rise_store.store.json_values import encode, encoded_bytes
 from rise_store.store.paths import engine_path, join_path, parse_path
 from rise_store.store.payload import check_keyword_field, describe_example
 from rise_store.store.requests import check_requests
-from rise_store.store.selection import engine_fields, read_payload
 from rise_store.store.translate import to_edge
 from rise_store.store.vectors import check_queries, check_signatures, scaled_queries
 
-_BATCH_ROWS = 64  # vectors a call: writes are as fast as with 1 or 16 and slower from 128
-_PAGE_ROWS = 1_000  # rows a call without vectors
-_CANDIDATES = 1_000_000  # rows that the scaled requests of one call hold in memory together
 _INDEX_BYTES = 256  # of an index, a row
-_LARGEST_ID = 2**128 - 1
-
-T = TypeVar("T")
 
 
 class EmbeddedCollection:
@@ -63,13 +64,13 @@ class EmbeddedCollection:
         check_signatures(points, self.space.dim)
         payloads = [encode(point.payload, describe_example(point.payload, point.id)) for point in points]
         latest = {point.id: (point.vector, payload) for point, payload in zip(points, payloads, strict=True)}
-        for batch in _batches(latest.items(), _BATCH_ROWS):
+        for batch in batches(latest.items(), BATCH_ROWS):
             with self._engine.using("store rows") as shard:
                 self._upkeep.before_write(
                     "store rows",
                     rows=len(batch),
                     payload_bytes=sum(encoded_bytes(payload) for _, (_, payload) in batch),
-                    replaces=bool(self._stored(shard, [id for id, _ in batch])),
+                    replaces=bool(stored_ids(shard, [id for id, _ in batch])),
                 )
                 # Of all types that the engine takes, memoryviews are the fastest: 0.20 ms a row of 24,576.
                 converted = [
@@ -86,13 +87,13 @@ class EmbeddedCollection:
         """
         encoded = {id: encode(payload, describe_example(payload, id)) for id, payload in payloads.items()}
         with self._engine.using("store payloads") as shard:
-            unknown = encoded.keys() - self._stored(shard, list(encoded))
+            unknown = encoded.keys() - stored_ids(shard, list(encoded))
             if unknown:
                 some = f"{describe_example(payloads[min(unknown)])}, point {min(unknown)}"
                 raise StoreError(
                     f"{len(unknown)} of {len(encoded)} points are not stored, among them {some}. Upsert them"
                 )
-            for batch in _batches(encoded.items(), _BATCH_ROWS):
+            for batch in batches(encoded.items(), BATCH_ROWS):
                 # A point of a sealed segment moves to the growing one with its vector.
                 size = sum(encoded_bytes(payload) for _, payload in batch)
                 self._upkeep.before_write("store payloads", rows=len(batch), payload_bytes=size, replaces=True)
@@ -102,9 +103,9 @@ class EmbeddedCollection:
 
     def delete(self, ids: Iterable[UUID]) -> None:
         """Delete points; unknown ids are ignored. Their bytes stay in the files until `compact`."""
-        for batch in _batches(ids, _PAGE_ROWS):
+        for batch in batches(ids, PAGE_ROWS):
             with self._engine.using("delete rows") as shard:
-                stored = self._stored(shard, batch)
+                stored = stored_ids(shard, batch)
                 if stored:
                     self._upkeep.before_write("delete rows", rows=0, payload_bytes=0, replaces=True)
                     shard.update(edge.UpdateOperation.delete_points(list(stored)))
@@ -113,15 +114,15 @@ class EmbeddedCollection:
     def delete_where(self, where: Filter) -> None:
         """Delete every point that the filter lets through; a killed process may leave some of them."""
         # By ids: the log then says which ones, whatever the payloads are by the time it is replayed.
-        for page in self._id_pages(self._filter(where)):
+        for page in scroll_ids(self._engine, self._filter(where)):
             self.delete(page)
 
     def retrieve(self, ids: Sequence[UUID], *, with_vectors: bool = False) -> dict[UUID, StoredPoint]:
         """The stored ones among `ids`."""
         found: dict[UUID, StoredPoint] = {}
-        for batch in _batches(ids, _BATCH_ROWS if with_vectors else _PAGE_ROWS):
+        for batch in batches(ids, BATCH_ROWS if with_vectors else PAGE_ROWS):
             with self._engine.using("read rows") as shard:
-                points = map(_stored_point, shard.retrieve(list(batch), True, with_vectors))
+                points = map(stored_point, shard.retrieve(list(batch), True, with_vectors))
                 found.update((point.id, point) for point in points)
         return found
 
@@ -133,21 +134,7 @@ class EmbeddedCollection:
         express.
         """
         check_requests(requests, self.space, approximation)
-        plain = [number for number, request in enumerate(requests) if request.scaling is None]
-        scaled = [number for number, request in enumerate(requests) if request.scaling is not None]
-        answers: dict[int, list[Hit]] = {}
-        for batch in _batches(plain, _BATCH_ROWS):
-            queries = dot_products([requests[number] for number in batch], self.space, self._indexes, approximation)
-            with self._engine.using("search") as shard:
-                answers.update(zip(batch, _answers(shard, queries), strict=True))
-        while scaled:
-            with self._engine.using("search") as shard:
-                rows = shard.count(edge.CountRequest(exact=True))
-                size = max(1, min(_BATCH_ROWS, _CANDIDATES // max(1, rows)))
-                batch, scaled = scaled[:size], scaled[size:]
-                queries = scaled_scores([requests[number] for number in batch], self.space, self._indexes, rows)
-                answers.update(zip(batch, _answers(shard, queries), strict=True))
-        return [answers[number] for number in range(len(requests))]
+        return answers(self._engine, self.space, self._indexes, requests, approximation)
 
     def score(self, query: Vector, ids: Sequence[UUID]) -> dict[UUID, float]:
         """Dot products of `query` [dim] with the stored ones among `ids`, as exact as those of `search`."""
@@ -176,10 +163,7 @@ class EmbeddedCollection:
         after: UUID | None = None,
     ) -> Iterator[StoredPoint]:
         """Points, each once, in the order of their ids; read page by page, so that writes may come between."""
-        if after is not None and after.int == _LARGEST_ID:
-            return iter(())
-        start = None if after is None else UUID(int=after.int + 1)
-        return self._pages(self._filter(where), with_vectors, fields, start)
+        return scroll_points(self._engine, self._filter(where), with_vectors=with_vectors, fields=fields, after=after)
 
     def sample(self, size: int, *, with_vectors: bool = False) -> list[StoredPoint]:
         """Points at random, all different; all of them where fewer than `size` are stored."""
@@ -249,54 +233,10 @@ class EmbeddedCollection:
         """Flush and close; closing twice is fine."""
         self._upkeep.close()
 
-    def _pages(
-        self, filter: edge.Filter | None, with_vectors: bool, fields: Sequence[str] | None, start: UUID | None
-    ) -> Iterator[StoredPoint]:
-        offset: Any = start
-        limit = _BATCH_ROWS if with_vectors else _PAGE_ROWS
-        payload: Any = True if fields is None else engine_fields(fields)
-        while True:
-            with self._engine.using("read rows") as shard:
-                request = edge.ScrollRequest(offset, limit, filter, with_payload=payload, with_vector=with_vectors)
-                records, offset = shard.scroll(request)
-                points = [_stored_point(record, fields) for record in records]
-            yield from points
-            if offset is None:
-                return
-
-    def _id_pages(self, filter: edge.Filter | None) -> Iterator[list[UUID]]:
-        offset: Any = None
-        while True:
-            with self._engine.using("read rows") as shard:
-                records, offset = shard.scroll(edge.ScrollRequest(offset, _PAGE_ROWS, filter, with_payload=False))
-            yield [cast(UUID, record.id) for record in records]
-            if offset is None:
-                return
-
     def _filter(self, where: Filter | None) -> edge.Filter | None:
         return to_edge(where, self._indexes)
-
-    def _stored(self, shard: edge.EdgeShard, ids: Sequence[UUID]) -> set[UUID]:
-        return {cast(UUID, record.id) for record in shard.retrieve(list(ids), False, False)}
-
-
-def _answers(shard: edge.EdgeShard, queries: Sequence[EngineQuery]) -> list[list[Hit]]:
-    found = shard.query_batch(edge.QueryBatchRequest([query.request for query in queries]))
-    return [query.hits(points) for query, points in zip(queries, found, strict=True)]
 
 
 def _indexes(shard: edge.EdgeShard) -> dict[str, IndexKind]:
     schema = shard.info().payload_schema
     return {join_path(parse_path(path)): index_kind(index.data_type) for path, index in sorted(schema.items())}
-
-
-def _stored_point(record: edge.Record, fields: Sequence[str] | None = None) -> StoredPoint:
-    vectors: Any = record.vector
-    vector = np.array(vectors[VECTOR], dtype=np.float32) if vectors else None
-    return StoredPoint(cast(UUID, record.id), read_payload(record.payload, fields), vector)
-
-
-def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch

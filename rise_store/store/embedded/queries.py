@@ -15,18 +15,20 @@ import qdrant_edge as edge
 
 from rise_store.records import Space
 from rise_store.store.backend import Approximation, Hit, IndexKind, PerChannel, RowNorm, SearchRequest, Vector
-from rise_store.store.embedded.engine import VECTOR
+from rise_store.store.embedded.engine import VECTOR, Engine
+from rise_store.store.embedded.reading import BATCH_ROWS, batches
 from rise_store.store.selection import engine_fields, read_payload
 from rise_store.store.translate import to_edge
 from rise_store.store.vectors import channel_halves, check_queries, scaled_queries
 
 EXACT = edge.SearchParams(exact=True, quantization=edge.QuantizationSearchParams(ignore=True))
+_CANDIDATES = 1_000_000  # rows that the scaled requests of one call hold in memory together
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 _NORM_RH, _NORM_GH = "channel_norms.rh", "channel_norms.gh"
 
 
 @dataclass(frozen=True, slots=True)
-class EngineQuery:
+class _EngineQuery:
     """A request of the engine, and how to read its answer: `scale` times the engine's score is ours."""
 
     request: edge.QueryRequest
@@ -44,12 +46,47 @@ class EngineQuery:
         ]
 
 
-def dot_products(
+def answers(
+    engine: Engine,
+    space: Space,
+    indexes: Mapping[str, IndexKind],
+    requests: Sequence[SearchRequest],
+    approximation: Approximation | None,
+) -> list[list[Hit]]:
+    """The hits of requests that were checked, in their order, from as few calls of the engine as memory allows."""
+    found: dict[int, list[Hit]] = {}
+    plain = [number for number, request in enumerate(requests) if request.scaling is None]
+    for batch in batches(plain, BATCH_ROWS):
+        queries = _dot_products([requests[number] for number in batch], space, indexes, approximation)
+        with engine.using("search") as shard:
+            found.update(zip(batch, _run(shard, queries), strict=True))
+    scaled = [number for number, request in enumerate(requests) if request.scaling is not None]
+    while scaled:
+        with engine.using("search") as shard:
+            rows = shard.count(edge.CountRequest(exact=True))
+            size = max(1, min(BATCH_ROWS, _CANDIDATES // max(1, rows)))
+            batch, scaled = scaled[:size], scaled[size:]
+            queries = _scaled_scores([requests[number] for number in batch], space, indexes, rows)
+            found.update(zip(batch, _run(shard, queries), strict=True))
+    return [found[number] for number in range(len(requests))]
+
+
+def nearest(row: Vector) -> Any:
+    """The query for largest dot products with `row` [dim]."""
+    return cast(Any, edge.Query).Nearest(row.data, using=VECTOR)
+
+
+def _run(shard: edge.EdgeShard, queries: Sequence[_EngineQuery]) -> list[list[Hit]]:
+    found = shard.query_batch(edge.QueryBatchRequest([query.request for query in queries]))
+    return [query.hits(points) for query, points in zip(queries, found, strict=True)]
+
+
+def _dot_products(
     requests: Sequence[SearchRequest],
     space: Space,
     indexes: Mapping[str, IndexKind],
     approximation: Approximation | None,
-) -> list[EngineQuery]:
+) -> list[_EngineQuery]:
     """Requests without scaling."""
     rows, scales = scaled_queries(_vectors(requests, space))
     parameters = _parameters(approximation)
@@ -64,13 +101,13 @@ def dot_products(
             with_payload=_payload(request),
             score_threshold=_threshold(request, float(scale)),
         )
-        queries.append(EngineQuery(found, float(scale), request))
+        queries.append(_EngineQuery(found, float(scale), request))
     return queries
 
 
-def scaled_scores(
+def _scaled_scores(
     requests: Sequence[SearchRequest], space: Space, indexes: Mapping[str, IndexKind], rows: int
-) -> list[EngineQuery]:
+) -> list[_EngineQuery]:
     """Requests with scaling, in a collection of `rows` points: a formula over the dot products of all of them.
 
     Every row is prefetched, since the engine takes the dot product of a row that is missing from a prefetch for 0.
@@ -93,13 +130,8 @@ def scaled_scores(
             with_payload=_payload(request),
             score_threshold=_threshold(request, scale),
         )
-        queries.append(EngineQuery(found, scale, request))
+        queries.append(_EngineQuery(found, scale, request))
     return queries
-
-
-def nearest(row: Vector) -> Any:
-    """The query for largest dot products with `row` [dim]."""
-    return cast(Any, edge.Query).Nearest(row.data, using=VECTOR)
 
 
 def _vectors(requests: Sequence[SearchRequest], space: Space) -> Vector:
