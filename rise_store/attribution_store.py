@@ -28,7 +28,7 @@ from rise_store.records import (
     Weights,
     validated,
 )
-from rise_store.retrieval import Search, attribute, parse_weights
+from rise_store.retrieval import Search, Where, attribute, parse_weights
 from rise_store.store import Backend, open_store
 from rise_store.store.sizes import logical_bytes
 from rise_store.store.snapshots import FileProgress, restore_store, snapshot_store
@@ -131,7 +131,7 @@ class AttributionStore:
         completion: str | None = None,
         k: int | None = None,
         weights: Weights | str | None = None,
-        where: str | Sequence[str] = (),
+        where: Where = (),
         model: str | Path | SignatureEncoder | None = None,
         space: str | None = None,
         **loading: Unpack[LoadOptions],
@@ -150,7 +150,7 @@ class AttributionStore:
         *,
         k: int | None = None,
         weights: Weights | str | None = None,
-        where: str | Sequence[str] = (),
+        where: Where = (),
         model: str | Path | SignatureEncoder | None = None,
         space: str | None = None,
         **loading: Unpack[LoadOptions],
@@ -161,7 +161,7 @@ class AttributionStore:
             queries: what is asked.
             k: how many examples to return for each; by default 10, or all where fewer are stored.
             weights: of the channels, as a record or as `rh=1,gh=0.5`; 1 each by default.
-            where: `KEY=VALUE` conditions, all of which must hold.
+            where: conditions, all of which must hold: in the language of `docs/filters.md`, as JSON or as a dict.
             model: where to load the model from, when it is not where the space says; or an encoder.
             space: fingerprint of the space (its beginning is enough), when the store has several.
             loading: dtype, device, revision, trust_remote_code, device_map ...: see `LoadOptions`.
@@ -178,7 +178,7 @@ class AttributionStore:
             collection,
             k,
             parse_weights(weights) if isinstance(weights, str) else weights,
-            [where] if isinstance(where, str) else where,
+            where,
         )
         encoder = self._encoders.of_space(chosen, model, loading)
         return attribute(search, queries, encoder.encode_queries(queries).signatures)

@@ -15,10 +15,10 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 store_option = click.option(
     "--store",
     required=True,
-    metavar="DIR",
+    metavar="DIR|URL",
     envvar="RISE_STORE",
     show_envvar=True,
-    help="Folder of the store.",
+    help="Folder or URL of the store.",
 )
 
 
@@ -51,6 +51,17 @@ def model_options(command: Command) -> Command:
         command = option(command)
     return command
 
+
+where_option = click.option(
+    "--where",
+    multiple=True,
+    metavar="FILTER",
+    help=(
+        "Only examples that pass, such as 'license in (MIT, CC0-1.0) and tokens >= 50 and not dataset = forum', or the "
+        "same as JSON; repeated: all must hold. Compares by =, != (true also without a value), <, <=, >, >=, in, "
+        "startswith, exists; numbers, dates, true and false need no quotes, values with spaces do."
+    ),
+)
 
 space_option = click.option(
     "--space", metavar="FINGERPRINT", help="Which space, when the store has several; its beginning is enough."

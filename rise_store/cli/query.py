@@ -6,7 +6,7 @@ import click
 from typing_extensions import Unpack
 
 from rise_store.attribution_store import AttributionStore, make_query
-from rise_store.cli.options import format_option, model_options, space_option, store_option
+from rise_store.cli.options import format_option, model_options, space_option, store_option, where_option
 from rise_store.cli.output import echo_results
 from rise_store.cli.progress import working
 from rise_store.corpus import read_queries
@@ -28,9 +28,7 @@ from rise_store.encoders import LoadOptions
     "-k", type=int, metavar="K", help="How many examples to show.  [default: 10, or all where fewer are stored]"
 )
 @click.option("--weights", metavar="WEIGHTS", default="rh=1,gh=1", show_default=True, help="Weights of the channels.")
-@click.option(
-    "--where", multiple=True, metavar="KEY=VALUE", help="Only examples with this field; repeated: all must hold."
-)
+@where_option
 @click.option("--model", metavar="MODEL", help="Where to load the model from.  [default: as the store says]")
 @space_option
 @model_options
@@ -57,6 +55,7 @@ def query(
     Examples:
       rise-store query --store my-store --prompt "Who wrote it?" --completion "Ada did." -k 5
       rise-store query --store my-store --text "Ada wrote it." --where license=MIT --weights rh=1,gh=0.5
+      rise-store query --store my-store --text "Ada wrote it." --where 'tokens >= 50 and not topic in (spam, ads)'
       rise-store query --store my-store --file answers.jsonl --format jsonl
     """
     if file_ is not None and (prompt, completion, text) != (None, None, None):

@@ -66,5 +66,5 @@ class AttributionResult(Record):
     results: tuple[Attribution, ...]
     space: str = Field(description="fingerprint of the space")
     weights: Weights
-    where: str | None = Field(None, description="the filter, as it was given")
+    where: str | None = Field(None, description="the filter, in the language of --where")
     candidates: int = Field(description="stored examples that the filter let through")

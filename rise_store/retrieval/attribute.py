@@ -12,7 +12,7 @@ import numpy.typing as npt
 from rise_store.errors import ConfigError, StoreError
 from rise_store.records import Attribution, AttributionResult, ChannelScores, Query, Weights
 from rise_store.retrieval.weights import fold_weights
-from rise_store.retrieval.where import check_fields, parse_where
+from rise_store.retrieval.where import Where, check_fields, format_where, parse_where
 from rise_store.store import Collection, Filter, Hit, SearchRequest
 
 DEFAULT_K = 10
@@ -32,7 +32,7 @@ class Search:
 
     @classmethod
     def plan(
-        cls, collection: Collection, k: int | None = None, weights: Weights | None = None, where: Sequence[str] = ()
+        cls, collection: Collection, k: int | None = None, weights: Weights | None = None, where: Where = ()
     ) -> Search:
         """Check a search against what is stored.
 
@@ -40,7 +40,7 @@ class Search:
             collection: the stored examples.
             k: how many to return; by default 10, or all where fewer are stored.
             weights: of the channels; 1 each if None.
-            where: `KEY=VALUE` conditions, all of which must hold.
+            where: conditions, all of which must hold: see `parse_where`.
 
         Raises:
             StoreError: the collection is empty.
@@ -58,7 +58,7 @@ class Search:
         if filter_ is None:
             return cls(collection, k, weights or Weights(), (), None, stored)
         check_fields(filter_, collection)
-        return cls(collection, k, weights or Weights(), tuple(where), filter_, collection.count(filter_))
+        return cls(collection, k, weights or Weights(), (format_where(filter_),), filter_, collection.count(filter_))
 
 
 def attribute(search: Search, queries: Sequence[Query], signatures: npt.NDArray[np.float32]) -> list[AttributionResult]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from rise_store.errors import StoreError
 from rise_store.store.backend import (
     Approximation,
     Backend,
@@ -67,11 +66,14 @@ __all__ = [
 
 
 def open_store(location: str | os.PathLike[str], create: bool = False) -> Backend:
-    """Open the store in the folder `location`, or with `create` make one where there is none.
+    """Open the store at `location`, or with `create` make one where there is none.
 
-    `StoreInUseError` when a process has it open; `StoreError` when the folder is missing, is no store, or has an
-    unknown format, and for the address of a server.
+    `location` is a folder, or a Qdrant server: `http(s)://host[:port][/NAME][?grpc_port=PORT]`.
+    `StoreInUseError` when a process has the folder open; `StoreError` when it is missing, is no store, or has an
+    unknown format, and when the server cannot be used; `ConfigError` for a URL that is none.
     """
     if str(location).startswith(("http://", "https://")):
-        raise StoreError(f"{location} is a server, and stores on servers are not supported yet. Name a folder")
+        from rise_store.store.server import open_server  # here, because folders need no client of a server
+
+        return open_server(str(location), create=create)
     return EmbeddedBackend(Path(location), create=create)

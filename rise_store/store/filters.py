@@ -60,7 +60,7 @@ class Prefix:
 
 @dataclass(frozen=True, slots=True)
 class Exists:
-    """There is a value at `field`; null and the empty list are none."""
+    """There is a value at `field`; null and the empty list are none, but false, "" and a list of null are."""
 
     field: str
 

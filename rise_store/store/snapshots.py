@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Literal
 
 from rise_store.errors import StoreError
-from rise_store.records import SnapshotManifest, SnapshotReport
+from rise_store.records import SnapshotFile, SnapshotManifest, SnapshotReport
+from rise_store.store.embedded import snapshots as embedded
+from rise_store.store.embedded.drafts import check_vacant, draft_of
 from rise_store.store.embedded.snapshots import FileProgress as FileProgress
-from rise_store.store.embedded.snapshots import read_manifest, restore_snapshot, write_snapshot
+from rise_store.store.manifests import check_file, new_manifest, read_manifest, write_manifest
 
 
 def snapshot_store(location: str, folder: Path, progress: FileProgress = lambda done, total: None) -> SnapshotReport:
     """Copy the store at `location` into the new folder `folder`, with a manifest of checksums.
 
-    `StoreInUseError` when a process has the store open; `StoreError` when it is damaged or `folder` is not empty, and
-    then nothing is left of the snapshot.
+    `StoreInUseError` when a process has the store's folder open; `StoreError` when the store is damaged or `folder` is
+    not empty, and then nothing is left of the snapshot.
     """
     started = time.monotonic()
     if _is_server(location):
-        raise StoreError(
-            f"{location} is a server, and its snapshots are taken by the server itself. Use Qdrant's snapshot API, or "
-            "copy the rows with `rise-store export`"
-        )
-    manifest = write_snapshot(Path(location), folder, progress)
+        manifest = _snapshot_server(location, folder, progress)
+    else:
+        manifest = embedded.write_snapshot(Path(location), folder, progress)
     return _report(location, str(folder), manifest, started)
 
 
@@ -31,16 +32,41 @@ def restore_store(folder: Path, location: str, progress: FileProgress = lambda d
     """Make a new store at `location` from the snapshot in `folder`; every file is checked first.
 
     `StoreError` when a file of the snapshot is missing or damaged, or `location` is taken; nothing is left behind then.
+    A snapshot of a server is restored to a server, one of a folder to a folder.
     """
     started = time.monotonic()
     manifest = read_manifest(folder)
-    if manifest.engine == "server" or _is_server(location):
+    engine: Literal["embedded", "server"] = "server" if _is_server(location) else "embedded"
+    if manifest.engine != engine:
+        kinds = {"embedded": "a folder", "server": "a server"}
         raise StoreError(
-            f"cannot restore {folder} to {location}: only snapshots of folders are restored, into folders. Restore it "
-            "with Qdrant's snapshot API, or copy the rows with `rise-store migrate`"
+            f"{folder} is the snapshot of {kinds[manifest.engine]} and cannot be restored to {location}. Restore it to "
+            f"{kinds[manifest.engine]}, and copy that with `rise-store migrate`"
         )
-    restore_snapshot(folder, Path(location), progress)
+    if engine == "server":
+        _restore_server(folder, location, manifest, progress)
+    else:
+        embedded.restore_snapshot(folder, Path(location), progress)
     return _report(str(folder), location, manifest, started)
+
+
+def _snapshot_server(location: str, folder: Path, progress: FileProgress) -> SnapshotManifest:
+    from rise_store.store.server import open_server  # here, as folders need no client of a server
+    from rise_store.store.server.snapshots import download
+
+    check_vacant(folder)
+    with open_server(location) as store, draft_of(folder) as draft:
+        spaces = [space.fingerprint for space in store.spaces()]
+        files = [SnapshotFile(path=f.path, bytes=f.bytes, sha256=f.sha256) for f in download(store, draft, progress)]
+        return write_manifest(draft, new_manifest("server", spaces, files))
+
+
+def _restore_server(folder: Path, location: str, manifest: SnapshotManifest, progress: FileProgress) -> None:
+    from rise_store.store.server.snapshots import upload
+
+    for file in manifest.files:
+        check_file(folder, file, content=True)
+    upload(location, folder, progress)
 
 
 def _is_server(location: str) -> bool:

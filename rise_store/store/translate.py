@@ -16,13 +16,13 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import qdrant_edge as edge
 
 from rise_store.errors import FilterError
 from rise_store.store.backend import IndexKind
-from rise_store.store.dialects import EDGE, Bounds, DateBounds, Dialect, client_dialect
+from rise_store.store.dialects import EDGE, Dialect, client_dialect
 from rise_store.store.filters import And, DateRange, Equals, Exists, Filter, In, Not, Or, Prefix, Range, Scalar
 from rise_store.store.paths import engine_path, join_path, parse_path
 from rise_store.store.payload import INDEXED_FIELDS, flag
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # Integers of smaller magnitude are exact in float64, the type in which the engines compare ranges.
 _EXACT_INTEGERS = 2**53
+
+Bound = TypeVar("Bound", float, datetime)
 
 
 def to_edge(where: Filter | None, indexes: Mapping[str, IndexKind] = INDEXED_FIELDS) -> edge.Filter | None:
@@ -57,14 +59,13 @@ class _Translation:
         """`where` as a filter of the engine, which can stand alone or as a condition in another one."""
         match where:
             case Equals(field, value):
-                return self._say.all_of(self._equals(field, value))
+                return self._say.all_of([self._equals(field, value)])
             case In(field, values):
                 return self._one_of(field, values)
             case Range():
-                return self._say.all_of(self._range(where))
-            case DateRange(field):
-                self._refuse_index(field, ("integer", "float"), "a date")
-                return self._say.all_of([self._say.dates(engine_path(field), _date_bounds(where))])
+                return self._say.all_of([self._range(where)])
+            case DateRange():
+                return self._say.all_of([self._dates(where)])
             case Prefix(field, prefix):
                 _check_text(field, prefix, "start with")
                 return self._say.all_of([self._say.starts(engine_path(field), prefix)])
@@ -87,75 +88,71 @@ class _Translation:
 
     def _one_of(self, field: str, values: Sequence[Scalar]) -> Any:
         texts = [value for value in values if isinstance(value, str)]
-        parts = [self._say.all_of(self._equals(field, value)) for value in values if not isinstance(value, str)]
+        parts = [self._equals(field, value) for value in values if not isinstance(value, str)]
         for text in texts:
             _check_text(field, text, "equal")
         if texts:
             parts.append(self._say.one_of(engine_path(field), texts))
         return self._any_of(parts)
 
-    def _equals(self, field: str, value: Scalar) -> list[Any]:
-        """Conditions that hold together for the points that have the value."""
+    def _equals(self, field: str, value: Scalar) -> Any:
         if isinstance(value, bool):
             # The embedded engine takes True for the integer 1 and matches no boolean.
-            return [self._say.same("flags", flag(field, value))]
+            return self._say.same("flags", flag(field, value))
         path = engine_path(field)
         if isinstance(value, str):
             _check_text(field, value, "equal")
-            return [self._say.same(path, value)]
+            return self._say.same(path, value)
         if isinstance(value, int) and abs(value) >= _EXACT_INTEGERS:
             if -(2**63) <= value < 2**63:
-                return [self._say.same(path, value)]
+                return self._say.same(path, value)
             if abs(value) >= 2**64:
-                return [self._nothing()]
+                return self._nothing()
             value = float(value)  # the engines match no integer beyond int64; they compare stored ones as float64
         if isinstance(value, (int, float)) and math.isfinite(value):
             return self._range(Range(field, gte=value, lte=value))
         raise FilterError(f"{field} cannot equal {value!r}: compare with a string, a boolean or a finite number")
 
-    def _range(self, where: Range) -> list[Any]:
-        """Conditions that hold together for the points that have a number in the range.
-
-        An integer index cuts off what a bound has behind the point: to it, 1 is at least 1.5. So a bound that is no
-        integer is said inclusively, which errs on the large side there, and once more rounded outwards, where the
-        index does not err. To values that are compared as floats, the second condition is redundant.
-        """
+    def _range(self, where: Range) -> Any:
         self._refuse_index(where.field, ("datetime",), "a number")
-        path = engine_path(where.field)
-        sharp: Bounds = {}
-        rounded: Bounds = {}
-        low = _tightest(where.field, where.gt, where.gte, +1)
-        if low is not None and not low[0].is_integer():
-            sharp["gte"] = math.nextafter(low[0], math.inf) if low[1] else low[0]
-            rounded["gt"] = float(math.floor(low[0]))
-        elif low is not None:
-            sharp["gt" if low[1] else "gte"] = rounded["gt" if low[1] else "gte"] = low[0]
-        high = _tightest(where.field, where.lt, where.lte, -1)
-        if high is not None and not high[0].is_integer():
-            sharp["lte"] = math.nextafter(high[0], -math.inf) if high[1] else high[0]
-            rounded["lt"] = float(math.ceil(high[0]))
-        elif high is not None:
-            sharp["lt" if high[1] else "lte"] = rounded["lt" if high[1] else "lte"] = high[0]
-        return [self._say.numbers(path, bounds) for bounds in ((sharp,) if sharp == rounded else (sharp, rounded))]
+        shifted = {
+            "gt": _shifted(where.field, where.gt, +1),
+            "gte": _shifted(where.field, where.gte, -1),
+            "lt": _shifted(where.field, where.lt, -1),
+            "lte": _shifted(where.field, where.lte, +1),
+        }
+        return self._say.numbers(engine_path(where.field), _tightest(shifted))
+
+    def _dates(self, where: DateRange) -> Any:
+        self._refuse_index(where.field, ("integer", "float"), "a date")
+        bounds = {"gt": where.gt, "gte": where.gte, "lt": where.lt, "lte": where.lte}
+        moments = {name: _utc(where.field, bound) for name, bound in bounds.items()}
+        return self._say.dates(engine_path(where.field), _tightest(moments))
 
     def _refuse_index(self, field: str, kinds: Sequence[IndexKind], value: str) -> None:
         # Such an index compares its own numbers (of a date, microseconds) with the bounds, whatever they mean.
         kind = self._indexes.get(join_path(parse_path(field)))
         if kind in kinds:
-            raise FilterError(f"cannot compare {field} with {value}: it has an index of type {kind}")
+            fitting = "a date, such as 2026-01-05" if kind == "datetime" else "a number"
+            raise FilterError(f"cannot compare {field} with {value}: it has an index of type {kind}. Use {fitting}")
 
 
-def _tightest(field: str, strict: float | None, inclusive: float | None, inwards: int) -> tuple[float, bool] | None:
-    """The tighter of two bounds on one side, and whether it is itself outside; `inwards` is +1 for the lower side."""
-    bounds = [] if strict is None else [(_shifted(field, strict, inwards), True)]
-    bounds += [] if inclusive is None else [(_shifted(field, inclusive, -inwards), False)]
-    return max(bounds, key=lambda bound: (inwards * bound[0], bound[1]), default=None)
+def _tightest(bounds: dict[str, Bound | None]) -> dict[str, Bound]:
+    """At most one bound on each side: of `gt` and `gte`, an index looks at `gt` alone, and so with `lt` and `lte`."""
+    gt, gte, lt, lte = (bounds[name] for name in ("gt", "gte", "lt", "lte"))
+    given = {
+        "gt": gt if gt is not None and (gte is None or gt >= gte) else None,
+        "gte": gte if gte is not None and (gt is None or gte > gt) else None,
+        "lt": lt if lt is not None and (lte is None or lt <= lte) else None,
+        "lte": lte if lte is not None and (lt is None or lte < lt) else None,
+    }
+    return {name: bound for name, bound in given.items() if bound is not None}
 
 
-def _shifted(field: str, bound: float, direction: int) -> float:
+def _shifted(field: str, bound: float | None, direction: int) -> float | None:
     """A bound as the engine takes it; one that is given as a float is moved by the rounding of stored floats."""
-    if isinstance(bound, int) and not isinstance(bound, bool) and abs(bound) <= sys.float_info.max:
-        return float(bound)
+    if bound is None or (isinstance(bound, int) and not isinstance(bound, bool) and abs(bound) <= sys.float_info.max):
+        return None if bound is None else float(bound)
     if not isinstance(bound, float) or not math.isfinite(bound):
         raise FilterError(f"{field} cannot be compared with {bound!r}: use a finite number")
     towards = direction * math.inf
@@ -163,12 +160,9 @@ def _shifted(field: str, bound: float, direction: int) -> float:
     return min(max(moved, -sys.float_info.max), sys.float_info.max)
 
 
-def _date_bounds(where: DateRange) -> DateBounds:
-    bounds = {"gt": where.gt, "gte": where.gte, "lt": where.lt, "lte": where.lte}
-    return {name: _utc(where.field, bound) for name, bound in bounds.items() if bound is not None}
-
-
-def _utc(field: str, bound: datetime) -> datetime:
+def _utc(field: str, bound: datetime | None) -> datetime | None:
+    if bound is None:
+        return None
     if not isinstance(bound, datetime):
         raise FilterError(f"{field} cannot be compared with {bound!r} as a date: use a datetime")
     if bound.tzinfo is None:

@@ -16,10 +16,10 @@ BAD_OPTIONS = {
     "weight without number": (("--weights", "rh"), "weight 'rh' has no number; write rh=1,gh=0.5"),
     "weights of 0": (("--weights", "rh=0,gh=0"), "both weights are 0"),
     "unknown field": (("--where", "pgae=3"), "no stored example has the field"),
-    "filter without value": (
-        ("--where", "page"),
-        "filter 'page' is not of the form KEY=VALUE, as in --where license=MIT",
-    ),
+    "filter without value": (("--where", "page ="), "filter 'page =': at column 7: expected a value after \"=\""),
+    "filter in bad JSON": (("--where", '{"field": "page"}'), "filter: at the top: expected one of equals, in, "),
+    "comparison with a word": (("--where", "page > many"), 'expected a number or a date after ">", found "many"'),
+    "comparison with no date": (("--where", "ingested_at > 5"), "cannot compare ingested_at with a number: it has an"),
     "unknown space": (("--space", "zz"), "the store has no space zz; its spaces: "),
     "unknown device": (("--device", "abacus"), "device 'abacus' cannot be used"),
 }

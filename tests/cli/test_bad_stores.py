@@ -110,12 +110,6 @@ def test_tidying_that_a_full_disk_prevented_is_made_up_for_by_the_same_command(
     assert not is_left()
 
 
-def test_stores_on_servers_come_later(command: Command, tiny_model: Path) -> None:
-    server = "http://localhost:6333"
-    for arguments in (QUERY, ("ingest", "stories.jsonl", "--model", tiny_model, "--dataset", "d")):
-        assert command(*arguments, "--store", server).error.startswith(f"{server} is a server")
-
-
 def test_a_dataset_needs_a_name(command: Command, store: Path, tiny_model: Path) -> None:
     assert (
         "dataset" in command("ingest", "stories.jsonl", "--store", store, "--model", tiny_model, "--dataset", "").error

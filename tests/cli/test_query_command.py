@@ -98,7 +98,7 @@ def test_weights_and_filters(command: Command, library: Path) -> None:
     assert {hit["license"] for hit in done.json["results"]} == {"MIT"}
     assert [hit["channels"]["gh"] for hit in done.json["results"]] == pytest.approx([0] * 4, abs=1e-6)
     assert (done.json["candidates"], len(done.json["results"])) == (4, 4)
-    assert done.json["where"] == "license=MIT and dataset=tales"
+    assert done.json["where"] == "license = MIT and dataset = tales"
     assert done.json["weights"] == {"rh": 1.0, "gh": 0.0}
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,11 +9,10 @@ import pytest
 # The helpers beside this file are imported by name, whatever import mode pytest runs in.
 sys.path.insert(0, str(Path(__file__).parent))
 
+from engines import ENGINES, open_engine
 from store_examples import FINGERPRINT, TABLES, make_space, quick_folder
 
-from rise_store.store import Backend, Collection, open_store
-
-ENGINES = ["embedded"]
+from rise_store.store import Backend, Collection
 
 
 @pytest.fixture(params=ENGINES)
@@ -43,10 +41,3 @@ def root() -> Iterator[Path]:
     """A folder for an embedded store, not there yet."""
     with quick_folder() as folder:
         yield folder / "store"
-
-
-@contextmanager
-def open_engine(name: str) -> Iterator[Backend]:
-    assert name == "embedded"
-    with quick_folder() as folder, open_store(folder / "store", create=True) as store:
-        yield store

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -187,3 +188,66 @@ def test_a_list_of_objects_is_not_reached_into(collection: Collection) -> None:
     collection.upsert([make_point(1, metadata={"turns": [{"role": "user", "ok": True}]})])
     assert collection.count(Equals("metadata.turns.role", "user")) == 0
     assert collection.count(Equals("metadata.turns.ok", True)) == 0
+
+
+def test_lists_mix_kinds(collection: Collection) -> None:
+    values: list[Any] = ["MIT", 1, 1.0, True, "1", None, ["x", 2.5], "true"]
+    collection.upsert([make_point(number, metadata={"v": value}) for number, value in enumerate(values)])
+
+    def found(*values: str | float) -> list[int]:
+        ids = {point.id for point in collection.scroll(In("metadata.v", values))}
+        return [number for number in range(8) if make_id(number) in ids]
+
+    assert found("MIT", 1) == [0, 1, 2]
+    assert found(True) == [3]
+    assert found("1", "x", False) == [4, 6]
+    assert found(2.5, "true") == [6, 7]
+    assert found() == []
+
+
+def test_what_exists(collection: Collection) -> None:
+    values: list[Any] = [None, [], [None], False, 0, "", {}, [[]]]
+    collection.upsert([make_point(number, metadata={"v": value}) for number, value in enumerate(values)])
+    collection.upsert([make_point(8)])
+    absent = {point.id for point in collection.scroll(Not(Exists("metadata.v")))}
+    assert absent == {make_id(0), make_id(1), make_id(8)}
+
+
+def test_a_bound_that_is_a_float_includes_what_was_stored_as_that_float(collection: Collection) -> None:
+    rounded_by_the_engine = 25.891675029296334
+    collection.upsert([make_point(1, metadata={"v": rounded_by_the_engine})])
+    assert collection.count(Range("metadata.v", gte=rounded_by_the_engine)) == 1
+    assert collection.count(Range("metadata.v", lte=rounded_by_the_engine)) == 1
+    assert collection.count(Range("metadata.v", gt=rounded_by_the_engine)) == 0
+    assert collection.count(Range("metadata.v", lt=rounded_by_the_engine)) == 0
+
+
+EAST = timezone(timedelta(hours=5))
+
+
+@pytest.mark.parametrize("translate", [to_edge, to_client])
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        (Equals("a", math.nan), "a cannot equal nan: compare with a string, a boolean or a finite number"),
+        (In("a", ("x", math.inf)), "a cannot equal inf"),
+        (Equals("a", "\ud800"), r"a cannot equal '\\ud800': it is not valid Unicode"),
+        (In("a", ("\ud800",)), r"a cannot equal '\\ud800': it is not valid Unicode"),
+        (Prefix("a", "\ud800"), r"a cannot start with '\\ud800': it is not valid Unicode"),
+        (Range("a", gt=math.inf), "a cannot be compared with inf: use a finite number"),
+        (Range("a", lte=10**400), "a cannot be compared with 1000.*: use a finite number"),
+        (Range("a", lte=True), "a cannot be compared with True: use a finite number"),
+        (DateRange("a", gt=datetime(1, 1, 1, tzinfo=EAST)), "a cannot be compared with 0001-.*outside the years 1 to"),
+        (Prefix("a..b", "x"), "'a..b' is not a field"),
+        (Exists('"a\\"b"'), "holds a quote or a backslash"),
+        (Or((None,)), "None is not a filter"),  # type: ignore[arg-type]
+    ],
+)
+def test_filters_that_cannot_be_expressed_are_refused(translate: Any, where: Filter, message: str) -> None:
+    with pytest.raises(FilterError, match=message):
+        translate(And((Not(where),)))
+
+
+def test_no_filter_is_none() -> None:
+    assert to_edge(None) is None
+    assert to_client(None) is None

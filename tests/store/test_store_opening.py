@@ -106,11 +106,6 @@ class TestRefused:
         with pytest.raises(StoreError, match=r"has format 3.*reads format 2.*9\.9\.9"):
             open_store(root)
 
-    @pytest.mark.parametrize("location", ["http://localhost:6333", "https://qdrant.example.org"])
-    def test_a_server(self, location: str) -> None:
-        with pytest.raises(StoreError, match="servers are not supported yet"):
-            open_store(location, create=True)
-
     @pytest.mark.parametrize("fingerprint", ["", "..", "a/b", ".new-1", "a.b"])
     def test_a_fingerprint_that_is_no_folder_name(self, root: Path, fingerprint: str) -> None:
         with open_store(root, create=True) as store, pytest.raises(StoreError, match="is not the fingerprint"):

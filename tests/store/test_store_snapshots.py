@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from loopback_qdrant import serving
+from loopback_snapshots import serving_rest
 from store_examples import (
     FINGERPRINT,
     TABLES,
@@ -201,11 +203,32 @@ class TestRefused:
             restore_store(snapshot, str(folder / "again"))
         assert names(folder) == {"store", "snapshot"}
 
-    def test_servers(self, root: Path, snapshot: Path, folder: Path) -> None:
-        with pytest.raises(StoreError, match=r"is a server.*Qdrant's snapshot API"):
-            snapshot_store("http://localhost:6333", folder / "more")
-        with pytest.raises(StoreError, match="only snapshots of folders"):
+    def test_another_kind_of_store(self, snapshot: Path) -> None:
+        with pytest.raises(StoreError, match=r"is the snapshot of a folder and cannot be restored to http://localhost"):
             restore_store(snapshot, "http://localhost:6333")
+
+
+def test_a_server_is_copied_by_its_own_snapshots(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RISE_STORE_API_KEY", "key")
+    with serving(api_key="key") as server, serving_rest(server.local, api_key="key") as rest:
+        old, new = (f"http://127.0.0.1:{rest.port}/{name}?grpc_port={server.port}" for name in ("old", "new"))
+        with open_store(old, create=True) as store:
+            store.create_space(make_space(), TABLES).upsert([whole_point(number) for number in range(20)])
+        report = snapshot_store(old, folder / "snapshot")
+        assert (report.engine, report.spaces, report.files) == ("server", (FINGERPRINT,), 2)
+        path = folder / "snapshot" / f"{FINGERPRINT}.snapshot"
+        kept = path.read_bytes()
+        path.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+        with pytest.raises(StoreError, match="is damaged: the SHA-256 of"):
+            restore_store(folder / "snapshot", new)
+        path.write_bytes(kept)
+        restore_store(folder / "snapshot", new)
+        assert verify_store(new, open_store).count == 0
+        with open_store(new) as store:
+            assert store.open_collection(FINGERPRINT).count() == 20
+        with pytest.raises(StoreError, match="is the snapshot of a server and cannot be restored to"):
+            restore_store(folder / "snapshot", str(folder / "again"))
+    assert names(folder) == {"snapshot"}
 
 
 @pytest.mark.parametrize("work", ["snapshot", "restore"])

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timezone
-from pathlib import Path, PurePosixPath
-
-from pydantic import ValidationError
+from pathlib import Path
 
 from rise_store.errors import StoreError
 from rise_store.records import SnapshotFile, SnapshotManifest
@@ -18,13 +15,11 @@ from rise_store.store.embedded.engine import engine_errors
 from rise_store.store.embedded.layout import check_location
 from rise_store.store.embedded.lock import StoreLock
 from rise_store.store.embedded.sparse import copy_file
-from rise_store.version import __version__
+from rise_store.store.manifests import check_file, check_sha256, new_manifest, read_manifest, write_manifest
 
-MANIFEST = "manifest.json"
 FileProgress = Callable[[int, int], None]  # bytes done, bytes in all
 
 _SPARE_BYTES = 64 * MIB  # for directories, and for what opening a copy writes
-_DAMAGED = "Use another snapshot; nothing was restored"
 
 
 def write_snapshot(root: Path, folder: Path, progress: FileProgress) -> SnapshotManifest:
@@ -46,16 +41,10 @@ def write_snapshot(root: Path, folder: Path, progress: FileProgress) -> Snapshot
         with engine_errors(str(folder), "write the snapshot"), draft_of(folder) as draft:
             require_free(draft, size_bytes(root) + _SPARE_BYTES, "take a snapshot", str(folder))
             paths = ["store.json", *(path for space in spaces for path in _files_below(space, root))]
-            manifest = SnapshotManifest(
-                engine="embedded",
-                created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-                created_with=__version__,
-                spaces=tuple(space.name for space in spaces),
-                files=tuple(_copy_all(root, draft, paths, progress)),
-            )
+            files = _copy_all(root, draft, paths, progress)
             for space in spaces:
-                _check_copies(space, {file.path: file for file in manifest.files}, root)
-            (draft / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+                _check_copies(space, {file.path for file in files}, root)
+            manifest = write_manifest(draft, new_manifest("embedded", [space.name for space in spaces], files))
     finally:
         lock.release()
     return manifest
@@ -69,46 +58,18 @@ def restore_snapshot(folder: Path, root: Path, progress: FileProgress) -> Snapsh
     manifest = read_manifest(folder)
     check_vacant(root)
     for file in manifest.files:
-        path = folder / file.path
-        if not path.is_file():
-            raise StoreError(f"the snapshot in {folder} is incomplete: {path} is missing. {_DAMAGED}")
-        if path.stat().st_size != file.bytes:
-            found = f"{path.stat().st_size:,} bytes instead of {file.bytes:,}"
-            raise StoreError(f"the snapshot in {folder} is damaged: {path} has {found}. {_DAMAGED}")
+        check_file(folder, file, content=False)
     with engine_errors(str(root), "restore the snapshot"), draft_of(root) as draft:
         require_free(draft, size_bytes(folder) + _SPARE_BYTES, "restore a snapshot", str(root))
         paths = [file.path for file in manifest.files]
         for expected, copied in zip(manifest.files, _copy_all(folder, draft, paths, progress), strict=True):
-            if copied != expected:
-                raise StoreError(
-                    f"the snapshot in {folder} is damaged: the SHA-256 of {folder / expected.path} is "
-                    f"{copied.sha256[:12]}… instead of {expected.sha256[:12]}…. {_DAMAGED}"
-                )
+            check_sha256(folder, expected, copied.sha256)
         with EmbeddedBackend(draft) as store:
             opened = {space.fingerprint for space in store.spaces()}
             for fingerprint in opened:
                 store.open_collection(fingerprint)
         if opened != set(manifest.spaces):
             raise StoreError(f"the snapshot in {folder} has the spaces {sorted(opened)}, not those of its manifest")
-    return manifest
-
-
-def read_manifest(folder: Path) -> SnapshotManifest:
-    """The manifest of the snapshot in `folder`; `StoreError` when there is none, or it is damaged."""
-    path = folder / MANIFEST
-    try:
-        manifest = SnapshotManifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise StoreError(
-            f"{folder} is not a snapshot: it has no {MANIFEST}. Name a folder that a snapshot made"
-        ) from error
-    except (OSError, ValidationError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
-        raise StoreError(f"{path} is damaged: {reason}. {_DAMAGED}") from error
-    for file in manifest.files:
-        pure = PurePosixPath(file.path)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in file.path or file.path == MANIFEST:
-            raise StoreError(f"{path} is damaged: {file.path!r} is not a path inside a snapshot. {_DAMAGED}")
     return manifest
 
 
@@ -120,7 +81,7 @@ def _close_cleanly(root: Path) -> None:
                 store.open_collection(space.fingerprint)
 
 
-def _check_copies(space: Path, copied: dict[str, SnapshotFile], root: Path) -> None:
+def _check_copies(space: Path, copied: set[str], root: Path) -> None:
     """Damage in the store is better found when it is copied than when it is restored."""
     for problem in Checksums(space).problems():
         raise StoreError(
