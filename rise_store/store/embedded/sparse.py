@@ -29,14 +29,15 @@ def data_runs(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     size = os.fstat(file.fileno()).st_size
     position = 0
     while (position := _next_data(file, position)) < size:
-        start = position - position % _CHUNK_BYTES
-        file.seek(start)
-        chunk = file.read(_CHUNK_BYTES)
+        position -= position % _PAGE_BYTES
+        end = _end_of_data(file, position, min(position - position % _CHUNK_BYTES + _CHUNK_BYTES, size))
+        file.seek(position)
+        chunk = file.read(end - position)
         if not chunk:  # another process cut the file short
             return
         for first, last in _filled(chunk):
-            yield start + first, chunk[first:last]
-        position = start + _CHUNK_BYTES
+            yield position + first, chunk[first:last]
+        position = end
 
 
 def data_sha256(path: Path) -> str:
@@ -81,6 +82,20 @@ def _next_data(file: BinaryIO, position: int) -> int:
         if error.errno == errno.ENXIO:
             return os.fstat(file.fileno()).st_size
         return position  # the file system knows no holes
+
+
+def _end_of_data(file: BinaryIO, position: int, limit: int) -> int:
+    """Where the pages with data that begin at `position` end, at `limit` at the latest."""
+    if not hasattr(os, "SEEK_HOLE"):
+        return limit
+    end = position
+    while end < limit and _next_data(file, end) < end + _PAGE_BYTES:  # holes may be smaller than a page
+        try:
+            hole = os.lseek(file.fileno(), max(end, _next_data(file, end)), os.SEEK_HOLE)
+        except OSError:
+            return limit
+        end = -(-hole // _PAGE_BYTES) * _PAGE_BYTES
+    return min(end, limit)
 
 
 def _filled(chunk: bytes) -> list[tuple[int, int]]:
