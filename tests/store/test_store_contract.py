@@ -394,9 +394,9 @@ class TestLifetime:
         collection.delete([make_id(number) for number in range(50)])
         query = make_vector(1000)
         before = collection.search([SearchRequest(query, 100)])
-        collection.tidy()
-        collection.tidy()
-        assert collection.search([SearchRequest(query, 100)]) == before
+        for change in (collection.tidy, collection.tidy, collection.compact, collection.compact):
+            change()
+            assert collection.search([SearchRequest(query, 100)]) == before
         assert collection.count() == 50
         collection.upsert([make_point(1)])
         assert collection.count() == 51

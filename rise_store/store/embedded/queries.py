@@ -14,36 +14,59 @@ import numpy as np
 import qdrant_edge as edge
 
 from rise_store.records import Space
-from rise_store.store.backend import Approximation, Hit, IndexKind, PerChannel, RowNorm, SearchRequest, Vector
+from rise_store.store.backend import Approximation, Hit, IndexKind, RowNorm, SearchRequest, Vector
 from rise_store.store.embedded.engine import VECTOR, Engine
-from rise_store.store.embedded.reading import BATCH_ROWS, batches
-from rise_store.store.selection import engine_fields, read_payload
+from rise_store.store.embedded.reading import BATCH_ROWS, batches, payload_selector
+from rise_store.store.selection import read_payload
 from rise_store.store.translate import to_edge
 from rise_store.store.vectors import channel_halves, check_queries, scaled_queries
 
 EXACT = edge.SearchParams(exact=True, quantization=edge.QuantizationSearchParams(ignore=True))
 _CANDIDATES = 1_000_000  # rows that the scaled requests of one call hold in memory together
+_EVERYTHING = 2**32  # rows; the engine takes memory only for those it finds
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 _NORM_RH, _NORM_GH = "channel_norms.rh", "channel_norms.gh"
 
 
 @dataclass(frozen=True, slots=True)
 class _EngineQuery:
-    """A request of the engine, and how to read its answer: `scale` times the engine's score is ours."""
+    """What the engine is asked for one request; `scale` times the engine's score is ours."""
 
-    request: edge.QueryRequest
-    scale: float
     asked: SearchRequest
+    scale: float
+    query: Any
+    filter: edge.Filter | None
+    parameters: edge.SearchParams
+    prefetches: list[edge.Prefetch] | None = None
 
-    def hits(self, found: Sequence[edge.ScoredPoint]) -> list[Hit]:
-        """The answer, without hits below the least score."""
-        least, fields = self.asked.min_score, self.asked.fields
-        scored = [(point, float(point.score * self.scale)) for point in found]
-        return [
-            Hit(cast(UUID, point.id), score, read_payload(point.payload, fields))
-            for point, score in scored
-            if least is None or score >= least
-        ]
+    @property
+    def end(self) -> int:
+        """How far down the ranking the request reaches."""
+        return self.asked.offset + self.asked.limit
+
+    @property
+    def has_payloads(self) -> bool:
+        """Whether `first` brings payloads: not for rows that are skipped."""
+        return self.asked.offset == 0
+
+    def first(self) -> edge.QueryRequest:
+        """The request for all that is needed, and one row more to see whether it has the score of the last one."""
+        threshold = None if self.asked.min_score is None else _below(self.asked.min_score / self.scale)
+        return self.request(
+            self.end + 1, threshold, payload_selector(self.asked.fields) if self.has_payloads else False
+        )
+
+    def request(self, limit: int, threshold: float | None, with_payload: Any) -> edge.QueryRequest:
+        """The first `limit` rows of the ranking, above `threshold` in the engine's measure."""
+        return edge.QueryRequest(
+            limit,
+            query=self.query,
+            prefetches=self.prefetches,
+            filter=self.filter,
+            params=self.parameters,
+            with_payload=with_payload,
+            score_threshold=threshold,
+        )
 
 
 def answers(
@@ -77,8 +100,33 @@ def nearest(row: Vector) -> Any:
 
 
 def _run(shard: edge.EdgeShard, queries: Sequence[_EngineQuery]) -> list[list[Hit]]:
-    found = shard.query_batch(edge.QueryBatchRequest([query.request for query in queries]))
-    return [query.hits(points) for query, points in zip(queries, found, strict=True)]
+    found = shard.query_batch(edge.QueryBatchRequest([query.first() for query in queries]))
+    return [_page(shard, query, points) for query, points in zip(queries, found, strict=True)]
+
+
+def _page(shard: edge.EdgeShard, query: _EngineQuery, points: list[edge.ScoredPoint]) -> list[Hit]:
+    """The hits of one request, in the order of their ids where scores are equal, as those of equal texts are.
+
+    Of rows with one score the engine finds any, and others for another limit: pages would overlap, or leave some out.
+    """
+    asked, end, has_payloads = query.asked, query.end, query.has_payloads
+    if len(points) > end and points[end - 1].score == points[end].score and query.parameters is EXACT:
+        tied = points[end].score
+        all_points = shard.query(query.request(_EVERYTHING, _below(tied), False))
+        if len(all_points) >= len(points):
+            points, has_payloads = all_points, False
+    page = sorted(points, key=lambda point: (-point.score, cast(UUID, point.id)))[asked.offset : end]
+    if has_payloads:
+        payloads = {point.id: point.payload for point in page}
+    else:
+        records = shard.retrieve([point.id for point in page], payload_selector(asked.fields), False)
+        payloads = {record.id: record.payload for record in records}
+    scored = [(point.id, float(point.score * query.scale)) for point in page]
+    return [
+        Hit(cast(UUID, id), score, read_payload(payloads[id], asked.fields))
+        for id, score in scored
+        if asked.min_score is None or score >= asked.min_score
+    ]
 
 
 def _dot_products(
@@ -87,50 +135,32 @@ def _dot_products(
     indexes: Mapping[str, IndexKind],
     approximation: Approximation | None,
 ) -> list[_EngineQuery]:
-    """Requests without scaling."""
     rows, scales = scaled_queries(_vectors(requests, space))
     parameters = _parameters(approximation)
-    queries = []
-    for request, row, scale in zip(requests, rows, scales, strict=True):
-        found = edge.QueryRequest(
-            request.limit,
-            offset=request.offset,
-            query=nearest(row),
-            filter=to_edge(request.where, indexes),
-            params=parameters,
-            with_payload=_payload(request),
-            score_threshold=_threshold(request, float(scale)),
-        )
-        queries.append(_EngineQuery(found, float(scale), request))
-    return queries
+    return [
+        _EngineQuery(request, float(scale), nearest(row), to_edge(request.where, indexes), parameters)
+        for request, row, scale in zip(requests, rows, scales, strict=True)
+    ]
 
 
 def _scaled_scores(
     requests: Sequence[SearchRequest], space: Space, indexes: Mapping[str, IndexKind], rows: int
 ) -> list[_EngineQuery]:
-    """Requests with scaling, in a collection of `rows` points: a formula over the dot products of all of them.
+    """Formulas over the dot products of all `rows` points of the collection.
 
     Every row is prefetched, since the engine takes the dot product of a row that is missing from a prefetch for 0.
     """
-    vectors = _vectors(requests, space)
     queries = []
-    for request, vector in zip(requests, vectors, strict=True):
+    for request, vector in zip(requests, _vectors(requests, space), strict=True):
         if isinstance(request.scaling, RowNorm):
             parts, scale, expression = _by_row_norm(vector, request.scaling)
         else:
-            assert isinstance(request.scaling, PerChannel)
             parts, scale, expression = _by_channel(vector, space)
         where = to_edge(request.where, indexes)
-        found = edge.QueryRequest(
-            request.limit,
-            offset=request.offset,
-            # Without defaults the engine gives up at the first row that lacks a variable ("process cancelled").
-            query=edge.Formula(expression, {_NORM_RH: 0.0, _NORM_GH: 0.0}),
-            prefetches=[edge.Prefetch(max(1, rows), query=nearest(p), params=EXACT, filter=where) for p in parts],
-            with_payload=_payload(request),
-            score_threshold=_threshold(request, scale),
-        )
-        queries.append(_EngineQuery(found, scale, request))
+        # Without defaults the engine gives up at the first row that lacks a variable ("process cancelled").
+        formula = edge.Formula(expression, {_NORM_RH: 0.0, _NORM_GH: 0.0})
+        prefetches = [edge.Prefetch(max(1, rows), query=nearest(p), params=EXACT, filter=where) for p in parts]
+        queries.append(_EngineQuery(request, scale, formula, None, EXACT, prefetches))
     return queries
 
 
@@ -178,13 +208,8 @@ def _parameters(approximation: Approximation | None) -> edge.SearchParams:
     return edge.SearchParams(hnsw_ef=approximation.ef, quantization=coarse)
 
 
-def _payload(request: SearchRequest) -> Any:
-    return True if request.fields is None else engine_fields(request.fields)
-
-
-def _threshold(request: SearchRequest, scale: float) -> float | None:
-    """Just below the least score: the engine leaves out hits at its threshold, unless a formula made their score."""
-    least = -_LARGEST_FLOAT32 if request.min_score is None else request.min_score / scale
-    if least <= -_LARGEST_FLOAT32:
+def _below(score: float) -> float | None:
+    """A threshold just below `score`: the engine leaves out hits at it, unless a formula made their score."""
+    if score <= -_LARGEST_FLOAT32:
         return None
-    return float(np.nextafter(np.float32(min(least, _LARGEST_FLOAT32)), np.float32(-np.inf)))
+    return float(np.nextafter(np.float32(min(score, _LARGEST_FLOAT32)), np.float32(-np.inf)))

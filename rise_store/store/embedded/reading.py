@@ -32,7 +32,6 @@ def scroll_points(
     """Points in the order of their ids, those above `after`."""
     if after is not None and after.int == _LARGEST_ID:
         return
-    payload: Any = True if fields is None else engine_fields(fields)
     offset: Any = None if after is None else UUID(int=after.int + 1)
     while True:
         with engine.using("read rows") as shard:
@@ -41,7 +40,7 @@ def scroll_points(
                     offset,
                     BATCH_ROWS if with_vectors else PAGE_ROWS,
                     filter,
-                    with_payload=payload,
+                    with_payload=payload_selector(fields),
                     with_vector=with_vectors,
                 )
             )
@@ -72,6 +71,11 @@ def stored_point(record: edge.Record, fields: Sequence[str] | None = None) -> St
     vectors: Any = record.vector
     vector = np.array(vectors[VECTOR], dtype=np.float32) if vectors else None
     return StoredPoint(cast(UUID, record.id), read_payload(record.payload, fields), vector)
+
+
+def payload_selector(fields: Sequence[str] | None) -> Any:
+    """What to have the engine read of payloads for `read_payload`."""
+    return True if fields is None else engine_fields(fields)
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
