@@ -40,9 +40,12 @@ def channel_parts(vector: Vector, space: Space) -> tuple[Vector, tuple[float, fl
     return halves, (float(scales[0]) / scale, float(scales[1]) / scale), scale
 
 
-def least_engine_score(request: SearchRequest, scale: float) -> float | None:
-    """Just below the least score: engines leave out hits at their threshold, unless a formula made their score."""
-    least = -_LARGEST_FLOAT32 if request.min_score is None else request.min_score / scale
-    if least <= -_LARGEST_FLOAT32:
+def least_engine_score(least: float | None, scale: float = 1.0) -> float | None:
+    """Just below `least` in the engine's measure: it leaves out hits at its threshold, unless a formula made the score.
+
+    None where every score is above it.
+    """
+    bound = -_LARGEST_FLOAT32 if least is None else least / scale
+    if bound <= -_LARGEST_FLOAT32:
         return None
-    return float(np.nextafter(np.float32(min(least, _LARGEST_FLOAT32)), np.float32(-np.inf)))
+    return float(np.nextafter(np.float32(min(bound, _LARGEST_FLOAT32)), np.float32(-np.inf)))

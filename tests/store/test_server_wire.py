@@ -21,7 +21,7 @@ from rise_store.store.server import retry
 KEY = "s3cret-key-of-the-test"
 MIB = 2**20
 Status = grpc.StatusCode
-TRANSIENT = [Status.UNAVAILABLE, Status.DEADLINE_EXCEEDED, Status.ABORTED, Status.RESOURCE_EXHAUSTED]
+TRANSIENT = [Status.UNAVAILABLE, Status.DEADLINE_EXCEEDED, Status.ABORTED, Status.RESOURCE_EXHAUSTED, Status.CANCELLED]
 LASTING = [
     Status.INVALID_ARGUMENT,
     Status.NOT_FOUND,

@@ -16,13 +16,13 @@ import qdrant_edge as edge
 from rise_store.errors import FilterError, StoreError
 from rise_store.records import Space
 from rise_store.store.backend import Approximation, Hit, IndexKind, Payload, Point, SearchRequest, StoredPoint, Vector
+from rise_store.store.batches import batches
 from rise_store.store.embedded.disk import size_bytes
 from rise_store.store.embedded.engine import VECTOR, create_index, index_kind
 from rise_store.store.embedded.queries import EXACT, answers, nearest
 from rise_store.store.embedded.reading import (
     BATCH_ROWS,
     PAGE_ROWS,
-    batches,
     scroll_ids,
     scroll_points,
     stored_ids,

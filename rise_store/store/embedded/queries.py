@@ -10,22 +10,28 @@ from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
-import numpy as np
 import qdrant_edge as edge
 
 from rise_store.records import Space
 from rise_store.store.backend import Approximation, Hit, IndexKind, RowNorm, SearchRequest, Vector
+from rise_store.store.batches import batches
 from rise_store.store.embedded.engine import VECTOR, Engine
-from rise_store.store.embedded.reading import BATCH_ROWS, batches, payload_selector
+from rise_store.store.embedded.reading import BATCH_ROWS, payload_selector
+from rise_store.store.scores import (
+    NORM_GH,
+    NORM_RH,
+    channel_parts,
+    least_engine_score,
+    request_vectors,
+    row_norm_parts,
+)
 from rise_store.store.selection import read_payload
 from rise_store.store.translate import to_edge
-from rise_store.store.vectors import channel_halves, check_queries, scaled_queries
+from rise_store.store.vectors import scaled_queries
 
 EXACT = edge.SearchParams(exact=True, quantization=edge.QuantizationSearchParams(ignore=True))
 _CANDIDATES = 1_000_000  # rows that the scaled requests of one call hold in memory together
 _EVERYTHING = 2**32  # rows; the engine takes memory only for those it finds
-_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
-_NORM_RH, _NORM_GH = "channel_norms.rh", "channel_norms.gh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ class _EngineQuery:
 
     def first(self) -> edge.QueryRequest:
         """The request for all that is needed, and one row more to see whether it has the score of the last one."""
-        threshold = None if self.asked.min_score is None else _below(self.asked.min_score / self.scale)
+        threshold = least_engine_score(self.asked.min_score, self.scale)
         return self.request(
             self.end + 1, threshold, payload_selector(self.asked.fields) if self.has_payloads else False
         )
@@ -112,7 +118,7 @@ def _page(shard: edge.EdgeShard, query: _EngineQuery, points: list[edge.ScoredPo
     asked, end, has_payloads = query.asked, query.end, query.has_payloads
     if len(points) > end and points[end - 1].score == points[end].score and query.parameters is EXACT:
         tied = points[end].score
-        all_points = shard.query(query.request(_EVERYTHING, _below(tied), False))
+        all_points = shard.query(query.request(_EVERYTHING, least_engine_score(tied), False))
         if len(all_points) >= len(points):
             points, has_payloads = all_points, False
     page = sorted(points, key=lambda point: (-point.score, cast(UUID, point.id)))[asked.offset : end]
@@ -135,7 +141,7 @@ def _dot_products(
     indexes: Mapping[str, IndexKind],
     approximation: Approximation | None,
 ) -> list[_EngineQuery]:
-    rows, scales = scaled_queries(_vectors(requests, space))
+    rows, scales = scaled_queries(request_vectors(requests, space))
     parameters = _parameters(approximation)
     return [
         _EngineQuery(request, float(scale), nearest(row), to_edge(request.where, indexes), parameters)
@@ -151,48 +157,41 @@ def _scaled_scores(
     Every row is prefetched, since the engine takes the dot product of a row that is missing from a prefetch for 0.
     """
     queries = []
-    for request, vector in zip(requests, _vectors(requests, space), strict=True):
+    for request, vector in zip(requests, request_vectors(requests, space), strict=True):
         if isinstance(request.scaling, RowNorm):
             parts, scale, expression = _by_row_norm(vector, request.scaling)
         else:
             parts, scale, expression = _by_channel(vector, space)
         where = to_edge(request.where, indexes)
         # Without defaults the engine gives up at the first row that lacks a variable ("process cancelled").
-        formula = edge.Formula(expression, {_NORM_RH: 0.0, _NORM_GH: 0.0})
+        formula = edge.Formula(expression, {NORM_RH: 0.0, NORM_GH: 0.0})
         prefetches = [edge.Prefetch(max(1, rows), query=nearest(p), params=EXACT, filter=where) for p in parts]
         queries.append(_EngineQuery(request, scale, formula, None, EXACT, prefetches))
     return queries
 
 
-def _vectors(requests: Sequence[SearchRequest], space: Space) -> Vector:
-    return np.concatenate([check_queries(np.asarray(request.vector)[None], space.dim) for request in requests])
-
-
 def _by_row_norm(vector: Vector, norm: RowNorm) -> tuple[list[Vector], float, edge.Expression]:
-    rows, scales = scaled_queries(vector[None])
-    largest = max(abs(norm.rh), abs(norm.gh))  # squares of ratios to it neither overflow nor vanish together
-    squares = [_square(_NORM_RH, norm.rh / largest), _square(_NORM_GH, norm.gh / largest)]
+    part, weights, scale = row_norm_parts(vector, norm)
+    squares = [_square(name, weight) for name, weight in zip((NORM_RH, NORM_GH), weights, strict=True)]
     length = edge.Expression.Sqrt(edge.Expression.Sum(squares))
     expression = edge.Expression.Div(edge.Expression.Variable("$score"), length, by_zero_default=0.0)
-    return [rows[0]], float(scales[0]) / largest, expression
+    return [part], scale, expression
 
 
 def _by_channel(vector: Vector, space: Space) -> tuple[list[Vector], float, edge.Expression]:
-    # Each half is scaled by itself, since a long one would take the bits of a short one.
-    halves, scales = scaled_queries(channel_halves(vector, space.estimator.dim_rh))
-    scale = max((float(own) for own, half in zip(scales, halves, strict=True) if half.any()), default=1.0)
+    parts, weights, scale = channel_parts(vector, space)
     terms = [
         edge.Expression.Mult(
             [
-                edge.Expression.Constant(float(own) / scale),
+                edge.Expression.Constant(weight),
                 edge.Expression.Div(
-                    edge.Expression.Variable(f"$score[{number}]"), edge.Expression.Variable(norm), by_zero_default=0.0
+                    edge.Expression.Variable(f"$score[{number}]"), edge.Expression.Variable(name), by_zero_default=0.0
                 ),
             ]
         )
-        for number, (own, norm) in enumerate(zip(scales, (_NORM_RH, _NORM_GH), strict=True))
+        for number, (name, weight) in enumerate(zip((NORM_RH, NORM_GH), weights, strict=True))
     ]
-    return list(halves), scale, edge.Expression.Sum(terms)
+    return list(parts), scale, edge.Expression.Sum(terms)
 
 
 def _square(variable: str, factor: float) -> edge.Expression:
@@ -206,10 +205,3 @@ def _parameters(approximation: Approximation | None) -> edge.SearchParams:
     # By default the engine neither oversamples nor always rescores.
     coarse = edge.QuantizationSearchParams(rescore=True, oversampling=approximation.oversampling)
     return edge.SearchParams(hnsw_ef=approximation.ef, quantization=coarse)
-
-
-def _below(score: float) -> float | None:
-    """A threshold just below `score`: the engine leaves out hits at it, unless a formula made their score."""
-    if score <= -_LARGEST_FLOAT32:
-        return None
-    return float(np.nextafter(np.float32(min(score, _LARGEST_FLOAT32)), np.float32(-np.inf)))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any, TypeVar, cast
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 from uuid import UUID
 
 import numpy as np
@@ -17,8 +16,6 @@ from rise_store.store.selection import engine_fields, read_payload
 BATCH_ROWS = 64  # vectors a call: writes are as fast as with 1 or 16 and slower from 128
 PAGE_ROWS = 1_000  # rows a call without vectors
 _LARGEST_ID = 2**128 - 1
-
-T = TypeVar("T")
 
 
 def scroll_points(
@@ -76,10 +73,3 @@ def stored_point(record: edge.Record, fields: Sequence[str] | None = None) -> St
 def payload_selector(fields: Sequence[str] | None) -> Any:
     """What to have the engine read of payloads for `read_payload`."""
     return True if fields is None else engine_fields(fields)
-
-
-def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The items in lists of at most `size`."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch

@@ -53,7 +53,7 @@ class Calls:
         """Delete points."""
         self.connection.call("delete rows", lambda client: client.delete(self.name, selector, wait=True))
 
-    def retrieve(self, ids: Sequence[UUID], *, payload: bool = True, vectors: bool = False) -> list[models.Record]:
+    def retrieve(self, ids: Sequence[UUID], *, payload: Any = True, vectors: bool = False) -> list[models.Record]:
         """The stored ones among `ids`."""
         wanted: list[Any] = [str(id) for id in ids]
         return self.connection.call(

@@ -19,22 +19,20 @@ from rise_store.store.paths import engine_path, join_path, parse_path
 from rise_store.store.payload import check_keyword_field, describe_example
 from rise_store.store.requests import check_requests
 from rise_store.store.selection import read_payload
+from rise_store.store.server.answers import answers
 from rise_store.store.server.calls import Calls
 from rise_store.store.server.connection import Connection
 from rise_store.store.server.optimizer import compact, wait_until_green
 from rise_store.store.server.payloads import to_wire
 from rise_store.store.server.points import vector_of
-from rise_store.store.server.queries import EXACT, ServerQuery, dot_products, nearest, payload_selector, scaled_scores
+from rise_store.store.server.queries import EXACT, nearest, payload_selector
 from rise_store.store.server.schema import index_kind
 from rise_store.store.translate import to_client
 from rise_store.store.vectors import check_queries, check_signatures, scaled_queries
 
 BATCH_ROWS = 64  # rows a call, where vectors travel
 BATCH_BYTES = 16 * 2**20  # and bytes
-QUERIES = 32  # a call
 _PAGE_ROWS = 1_000  # rows a call without vectors
-_CANDIDATES = 1_000_000  # rows that the scaled requests of one call hold in the server's memory together
-_SLACK = 1_000  # rows that others may add between counting and searching
 _LARGEST_ID = 2**128 - 1
 
 
@@ -98,20 +96,8 @@ class ServerCollection:
         express.
         """
         check_requests(requests, self.space, approximation)
-        answers: dict[int, list[Hit]] = {}
-        plain = [number for number, request in enumerate(requests) if request.scaling is None]
-        scaled = [number for number, request in enumerate(requests) if request.scaling is not None]
-        for batch in batches(plain, QUERIES):
-            asked = [requests[number] for number in batch]
-            queries = dot_products(asked, self.space, approximation, self._indexes_for(asked))
-            answers.update(zip(batch, self._answers(queries), strict=True))
-        if scaled:
-            rows = self.count() + _SLACK
-            for batch in batches(scaled, max(1, min(QUERIES, _CANDIDATES // rows))):
-                asked = [requests[number] for number in batch]
-                queries = scaled_scores(asked, self.space, rows, self._indexes_for(asked))
-                answers.update(zip(batch, self._answers(queries), strict=True))
-        return [answers[number] for number in range(len(requests))]
+        indexes = self._indexes() if any(request.where is not None for request in requests) else {}
+        return answers(self._calls, self.space, indexes, requests, approximation)
 
     def score(self, query: Vector, ids: Sequence[UUID]) -> dict[UUID, float]:
         """Dot products of `query` [dim] with the stored ones among `ids`, as exact as those of `search`."""
@@ -188,10 +174,6 @@ class ServerCollection:
         """None: a server does not say how much disk a collection takes."""
         return
 
-    def _answers(self, queries: Sequence[ServerQuery]) -> list[list[Hit]]:
-        found = self._calls.search([query.request for query in queries])
-        return [query.hits(points) for query, points in zip(queries, found, strict=True)]
-
     def _pages(
         self, filter: models.Filter | None, with_vectors: bool, fields: Sequence[str] | None, start: Any
     ) -> Iterator[StoredPoint]:
@@ -212,9 +194,6 @@ class ServerCollection:
 
     def _filter(self, where: Filter | None) -> models.Filter | None:
         return None if where is None else to_client(where, self._indexes())
-
-    def _indexes_for(self, requests: Sequence[SearchRequest]) -> dict[str, IndexKind]:
-        return self._indexes() if any(request.where is not None for request in requests) else {}
 
     def _indexes(self) -> dict[str, IndexKind]:
         """The indexes as last seen, which decide what filters may ask for: nobody removes one in passing."""

@@ -47,7 +47,7 @@ def translated(error: BaseException, location: str, doing: str, *, deadline_s: f
             "Free some space there and run the same command again: it resumes where it stopped"
         )
     match status_of(error):
-        case grpc.StatusCode.UNAVAILABLE:
+        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
             return StoreError(
                 f"the server at {location} cannot be reached: could not {doing} ({reason}). {_KEPT}. Check that it "
                 "runs and that its gRPC port (6334, or ?grpc_port=) is open, then run the same command again"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from qdrant_client import models
 
 from rise_store.records import Space
-from rise_store.store.backend import Approximation, Hit, IndexKind, PerChannel, RowNorm, SearchRequest, Vector
+from rise_store.store.backend import Approximation, IndexKind, PerChannel, RowNorm, SearchRequest, Vector
 from rise_store.store.scores import (
     NORM_GH,
     NORM_RH,
@@ -19,7 +18,7 @@ from rise_store.store.scores import (
     request_vectors,
     row_norm_parts,
 )
-from rise_store.store.selection import engine_fields, read_payload
+from rise_store.store.selection import engine_fields
 from rise_store.store.server.schema import VECTOR
 from rise_store.store.translate import to_client
 from rise_store.store.vectors import scaled_queries
@@ -31,21 +30,21 @@ Indexes = Mapping[str, IndexKind]
 
 @dataclass(frozen=True, slots=True)
 class ServerQuery:
-    """A request of the server, and how to read its answer: `scale` times the server's score is ours."""
+    """What the server is asked for one request; `scale` times the server's score is ours."""
 
-    request: models.QueryRequest
-    scale: float
     asked: SearchRequest
+    scale: float
+    request: models.QueryRequest
 
-    def hits(self, found: Sequence[models.ScoredPoint]) -> list[Hit]:
-        """The answer, without hits below the least score."""
-        least, fields = self.asked.min_score, self.asked.fields
-        scored = [(point, float(point.score * self.scale)) for point in found]
-        return [
-            Hit(UUID(str(point.id)), score, read_payload(point.payload, fields))
-            for point, score in scored
-            if least is None or score >= least
-        ]
+    @property
+    def end(self) -> int:
+        """How far down the ranking the request reaches."""
+        return self.asked.offset + self.asked.limit
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every row that passes the filter is compared."""
+        return self.asked.scaling is not None or self.request.params is EXACT
 
 
 def dot_products(
@@ -60,12 +59,12 @@ def dot_products(
             using=VECTOR,
             filter=to_client(request.where, indexes),
             params=_parameters(approximation, space),
-            limit=request.limit,
-            offset=request.offset,
-            with_payload=payload_selector(request.fields),
-            score_threshold=least_engine_score(request, float(scale)),
+            # One row more, to see whether it has the score of the last one. Payloads not of rows that are skipped.
+            limit=request.offset + request.limit + 1,
+            with_payload=payload_selector(request.fields) if request.offset == 0 else False,
+            score_threshold=least_engine_score(request.min_score, float(scale)),
         )
-        queries.append(ServerQuery(found, float(scale), request))
+        queries.append(ServerQuery(request, float(scale), found))
     return queries
 
 
@@ -89,12 +88,11 @@ def scaled_scores(requests: Sequence[SearchRequest], space: Space, rows: int, in
                 models.Prefetch(query=nearest(part), using=VECTOR, filter=where, params=EXACT, limit=max(1, rows))
                 for part in parts
             ],
-            limit=request.limit,
-            offset=request.offset,
-            with_payload=payload_selector(request.fields),
-            score_threshold=least_engine_score(request, scale),
+            limit=request.offset + request.limit + 1,
+            with_payload=payload_selector(request.fields) if request.offset == 0 else False,
+            score_threshold=least_engine_score(request.min_score, scale),
         )
-        queries.append(ServerQuery(found, scale, request))
+        queries.append(ServerQuery(request, scale, found))
     return queries
 
 

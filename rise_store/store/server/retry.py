@@ -35,6 +35,7 @@ _TRANSIENT = (
     grpc.StatusCode.DEADLINE_EXCEEDED,
     grpc.StatusCode.ABORTED,
     grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.CANCELLED,  # nobody here cancels calls: a server that shuts down does
 )
 
 T = TypeVar("T")
