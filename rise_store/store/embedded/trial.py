@@ -35,6 +35,8 @@ def try_opening(points: Path) -> None:
             timeout=_SECONDS,
         )
         ending = f"was killed by signal {-done.returncode}" if done.returncode < 0 else ""
+    except OSError:
+        return  # an interpreter inside another program cannot be started again
     except subprocess.TimeoutExpired:
         ending = f"took more than {_SECONDS} s"
     if ending:
