@@ -169,11 +169,11 @@ class TestRefused:
 
     def test_a_store_that_another_process_has_open(self, root: Path, folder: Path) -> None:
         script = """
-            import sys
+            import sys, time
             from rise_store.store import open_store
             store = open_store(sys.argv[1])
             print("open")
-            sys.stdin.read()
+            time.sleep(600)
         """
         process = start_python(script, root)
         assert process.stdout is not None
@@ -235,7 +235,7 @@ def test_a_server_is_copied_by_its_own_snapshots(folder: Path, monkeypatch: pyte
 def test_a_killed_copy_leaves_nothing_that_looks_complete(root: Path, folder: Path, work: str) -> None:
     snapshot_store(str(root), folder / "snapshot")
     script = """
-        import sys
+        import sys, time
         from pathlib import Path
         from rise_store.store.snapshots import restore_store, snapshot_store
         root, folder = sys.argv[1], Path(sys.argv[2])
@@ -245,7 +245,7 @@ def test_a_killed_copy_leaves_nothing_that_looks_complete(root: Path, folder: Pa
         else:
             restore_store(folder / "snapshot", str(folder / "new"), progress)
         print("complete")
-        sys.stdin.read()
+        time.sleep(600)
     """
     chance = random.Random(time.time_ns())
     for _ in range(3):
