@@ -40,9 +40,11 @@ from rise_store.records import (
     Query,
     RecallMeasurement,
     RecallReport,
+    SnapshotReport,
     Space,
     SpaceInfo,
     StoreInfo,
+    VerifyReport,
     Weights,
 )
 from rise_store.version import __version__
@@ -77,6 +79,7 @@ __all__ = [
     "RecallReport",
     "RiseStoreError",
     "SignatureError",
+    "SnapshotReport",
     "Space",
     "SpaceInfo",
     "SpaceMismatchError",
@@ -84,6 +87,7 @@ __all__ = [
     "StoreFullError",
     "StoreInUseError",
     "StoreInfo",
+    "VerifyReport",
     "Weights",
     "__version__",
 ]

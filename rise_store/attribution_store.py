@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from typing_extensions import Unpack
 
+from rise_store.backups import Backups
 from rise_store.corpus import ExampleReader, RejectedRow, parse_row, read_examples
 from rise_store.encoders import Encoders, LoadOptions, choose_space
 from rise_store.errors import InputError
@@ -42,6 +43,7 @@ from rise_store.retrieval import (
 from rise_store.retrieval.groups import DEFAULT_OVER
 from rise_store.retrieval.recall import DEFAULT_AT_LEAST, DEFAULT_SAMPLE, RecallProgress
 from rise_store.store import Backend, Collection, IndexKind, open_store
+from rise_store.store.sizes import logical_bytes
 from rise_store.stored_examples import StoredExamples
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ class AskOptions(SearchOptions, LoadOptions, total=False):
     """How stored examples are scored and looked for, and how the model is loaded."""
 
 
-class AttributionStore(StoredExamples):
+class AttributionStore(StoredExamples, Backups):
     """A store of training-data signatures on disk, and the questions it answers.
 
     A context manager: leaving it releases the store, which one process at a time can hold.
@@ -268,6 +270,7 @@ class AttributionStore(StoredExamples):
                     space=space,
                     examples=collection.count(),
                     size_bytes=collection.size_bytes(),
+                    logical_bytes=logical_bytes(collection),
                     datasets=collection.facet("dataset", limit=MOST_VALUES),
                     licenses=collection.facet("license", limit=MOST_VALUES),
                 )

@@ -26,8 +26,11 @@ from rise_store.records import (
     Receipt,
     Record,
     SignatureFile,
+    SnapshotManifest,
+    SnapshotReport,
     Space,
     StoreInfo,
+    VerifyReport,
 )
 
 PUBLISHED: tuple[type[Record], ...] = (
@@ -50,8 +53,11 @@ PUBLISHED: tuple[type[Record], ...] = (
     RecallReport,
     Receipt,
     SignatureFile,
+    SnapshotManifest,
+    SnapshotReport,
     Space,
     StoreInfo,
+    VerifyReport,
 )
 
 

@@ -45,6 +45,7 @@ def test_exported_names() -> None:
         "RecallReport",
         "RiseStoreError",
         "SignatureError",
+        "SnapshotReport",
         "Space",
         "SpaceInfo",
         "SpaceMismatchError",
@@ -52,6 +53,7 @@ def test_exported_names() -> None:
         "StoreFullError",
         "StoreInUseError",
         "StoreInfo",
+        "VerifyReport",
         "Weights",
         "__version__",
     ]

@@ -178,6 +178,7 @@ def print_info(out: Console, info: StoreInfo) -> None:
             ("profile", describe_storage(space)),
             ("examples", f"{held.examples:,}"),
             ("size", _size(held)),
+            ("live rows", f"about {held.logical_bytes / 2**20:,.1f} MiB; the rest is indexes, logs and deleted rows"),
             ("datasets", _counts(held.datasets)),
             ("licences", _counts(held.licenses | _missing(held.examples, held.licenses))),
             ("created", f"{space.created_at} with rise_store {space.created_with}"),

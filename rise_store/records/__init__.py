@@ -28,6 +28,7 @@ from rise_store.records.queries import (
     Weights,
 )
 from rise_store.records.recall import RecallMeasurement, RecallReport
+from rise_store.records.snapshots import SnapshotFile, SnapshotManifest, SnapshotReport
 from rise_store.records.spaces import (
     ChannelNorms,
     EstimatorConfig,
@@ -37,6 +38,7 @@ from rise_store.records.spaces import (
     Storage,
     StoreInfo,
 )
+from rise_store.records.verification import VerifyCheck, VerifyProblem, VerifyReport
 
 __all__ = [
     "AnnotateReport",
@@ -73,10 +75,16 @@ __all__ = [
     "Receipt",
     "Record",
     "SignatureFile",
+    "SnapshotFile",
+    "SnapshotManifest",
+    "SnapshotReport",
     "Space",
     "SpaceInfo",
     "Storage",
     "StoreInfo",
+    "VerifyCheck",
+    "VerifyProblem",
+    "VerifyReport",
     "Weights",
     "validated",
 ]

@@ -116,6 +116,9 @@ class SpaceInfo(Record):
     space: Space
     examples: int
     size_bytes: int | None = Field(description="bytes on disk, those of deleted examples included; null where unknown")
+    logical_bytes: int = Field(
+        description="bytes of the examples that are stored: signatures, and payloads estimated from a random sample"
+    )
     datasets: dict[str, int] = Field(description="examples by dataset")
     licenses: dict[str, int] = Field(description="examples by licence; examples without one are missing here")
 

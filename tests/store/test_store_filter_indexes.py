@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from store_examples import make_point, quick_folder
 
 from rise_store.errors import FilterError
+from rise_store.records import Storage
 from rise_store.store import Collection, IndexKind
 from rise_store.store.embedded.engine import VECTOR, shard_config
 from rise_store.store.filters import And, DateRange, Equals, Exists, Filter, In, Not, Or, Prefix, Range
@@ -63,7 +64,7 @@ def indexed(kind: IndexKind, payloads: dict[UUID, dict[str, Any]], *, sealed: bo
     """A shard that holds the payloads, with an index on `FIELD`."""
     with quick_folder() as folder:
         (folder / "points").mkdir()
-        shard = edge.EdgeShard.create(str(folder / "points"), shard_config(512, 2**20, purge=sealed))
+        shard = edge.EdgeShard.create(str(folder / "points"), shard_config(512, 2**20, Storage(), purge=sealed))
         shard.update(edge.UpdateOperation.create_field_index(FIELD, TYPES[kind]))
         vector = np.ones(512, np.float32)
         points = [edge.Point(id, {VECTOR: vector.data}, payload) for id, payload in payloads.items()]  # type: ignore[dict-item]

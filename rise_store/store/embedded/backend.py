@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rise_store.errors import StoreError
 from rise_store.records import Space
 from rise_store.store.backend import Tables
+from rise_store.store.embedded.checksums import Checksums
 from rise_store.store.embedded.collection import EmbeddedCollection
 from rise_store.store.embedded.disk import MIB, require_free
 from rise_store.store.embedded.engine import create_shard, engine_errors
@@ -69,6 +70,7 @@ class EmbeddedBackend:
                 write_tables(draft / "tables.npz", tables)
                 SpaceState(points=0, untidy=False).write(draft)
                 create_shard(draft / "points", self.location, new_shard_config(space))
+                Checksums(draft).finish()
             return self.open_collection(space.fingerprint)
 
     def open_collection(self, fingerprint: str) -> EmbeddedCollection:

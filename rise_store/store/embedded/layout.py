@@ -6,6 +6,8 @@ spaces/<fingerprint>/
     space.json                the Space record
     tables.npz                its sketch tables
     state.json                what the engine does not know about itself, see SpaceState
+    checksums.json            size, time of change and digest of each file at the last clean close; while the space is
+                              open, and after a process that died, it is called checksums.stale.json
     points/                   the shard of the embedded engine
 spaces/.new-*                 a space that was being created when its process died; removed at the next opening
 """

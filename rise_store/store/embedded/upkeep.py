@@ -12,9 +12,11 @@ import qdrant_edge as edge
 
 from rise_store.errors import StoreError
 from rise_store.records import Space
+from rise_store.store.embedded.checksums import Checksums
 from rise_store.store.embedded.disk import MIB, free_bytes, require_free, size_bytes
-from rise_store.store.embedded.engine import VECTOR, Engine, shard_config
+from rise_store.store.embedded.engine import VECTOR, Engine, check_shard_files, engine_errors, shard_config
 from rise_store.store.embedded.layout import SpaceState
+from rise_store.store.embedded.trial import try_opening
 
 # A search uses one thread a segment, so a few per core are wanted; each takes some 40 memory maps of the 65,530 that
 # Linux allows a process.
@@ -52,6 +54,11 @@ class Upkeep:
         self._headroom = 32 * MIB + _FLUSH_ROWS * self._row_bytes
         cleanly_closed = self._state.points is not None
         require_free(folder, 16 * MIB if cleanly_closed else self._headroom, "open it", location)
+        self._checksums = Checksums(folder)
+        self._checksums.begin()
+        if not self._checksums.clean:
+            check_shard_files(folder / "points")
+            try_opening(folder / "points")
         self.engine = Engine(folder / "points", location, self._config(self._least_segment_bytes))
         try:
             self._check_complete()
@@ -118,6 +125,8 @@ class Upkeep:
                 self._remember(replace(self._state, points=shard.count(edge.CountRequest(exact=True))))
         finally:
             self.engine.close()
+        with engine_errors(self._location, "write its checksums"):
+            self._checksums.finish()
 
     @property
     def _least_segment_bytes(self) -> int:

@@ -1,0 +1,186 @@
+"""`verify` finds what is wrong, names it, and says what to do."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from store_examples import FINGERPRINT, TABLES, make_id, make_space, quick_folder, run_python
+from whole_rows import whole_payload, whole_point, whole_vector
+
+from rise_store.errors import StoreError
+from rise_store.records import VerifyReport
+from rise_store.store import Collection, Point, open_store
+from rise_store.store.verification import verify_store
+
+
+@pytest.fixture(scope="module")
+def intact() -> Iterator[Path]:
+    with quick_folder() as folder:
+        with open_store(folder / "store", create=True) as store:
+            store.create_space(make_space(), TABLES).upsert([whole_point(number) for number in range(130)])
+        yield folder / "store"
+
+
+@pytest.fixture
+def root(intact: Path, root: Path) -> Path:
+    shutil.copytree(intact, root)
+    return root
+
+
+def verified(root: Path) -> VerifyReport:
+    return verify_store(str(root), open_store)
+
+
+def only_problem(root: Path) -> tuple[str, str]:
+    report = verified(root)
+    assert report.count == len(report.problems) == 1, report.problems
+    return report.problems[0].where, report.problems[0].problem
+
+
+def change(root: Path, points: list[Point]) -> None:
+    with open_store(root) as store:
+        store.open_collection(FINGERPRINT).upsert(points)
+
+
+def test_a_whole_store(root: Path) -> None:
+    report = verified(root)
+    assert report.count == 0
+    assert report.problems == ()
+    checked = {check.name: check.checked for check in report.checks if check.space == FINGERPRINT}
+    assert checked["rows"] == 130
+    assert checked["files"] > 100
+    assert checked.keys() == {"files", "tables", "rows", "counts", "indexes"}
+    assert verified(root).count == 0
+
+
+def test_an_empty_store(root: Path) -> None:
+    shutil.rmtree(root)
+    open_store(root, create=True).close()
+    assert verified(root).count == 0
+
+
+@pytest.mark.parametrize("pattern", ["page_0.dat", "chunk_0.mmap", "space.json", "tables.npz", "segment.json"])
+def test_decay_on_the_disk_is_found_by_content(root: Path, pattern: str) -> None:
+    path = sorted((root / "spaces" / FINGERPRINT).rglob(pattern))[0]
+    status = path.stat()
+    data = bytearray(path.read_bytes())
+    data[10] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    report = verified(root)
+    assert any(problem.where in (str(path), str(path.parent)) for problem in report.problems)
+    assert any(check.name == "rows" and "not checked" in (check.note or "") for check in report.checks)
+
+
+def test_missing_and_additional_files(root: Path) -> None:
+    space = root / "spaces" / FINGERPRINT
+    gone = next(space.rglob("page_0.dat"))
+    gone.unlink()
+    (space / "points" / "stray").write_text("")
+    (space / "notes.txt").write_text("")
+    (root / "thesis.tex").write_text("")
+    problems = {problem.where: problem.problem for problem in verified(root).problems}
+    assert "is missing" in problems[str(gone)]
+    assert "appeared" in problems[str(space / "points" / "stray")]
+    assert "belongs to nothing" in problems[str(root / "thesis.tex")]
+    assert "belongs to nothing" in problems[str(space / "notes.txt")]
+
+
+def test_a_space_folder_with_another_name(root: Path) -> None:
+    os.rename(root / "spaces" / FINGERPRINT, root / "spaces" / "cafe")
+    assert any("belongs to the space" in problem.problem for problem in verified(root).problems)
+
+
+def test_leftovers_of_a_crash_are_no_problem(root: Path) -> None:
+    (root / "spaces" / ".new-0123").mkdir()
+    report = verified(root)
+    assert report.count == 0
+    assert any("1 left by a process that died" in (check.note or "") for check in report.checks)
+
+
+def test_after_a_crash_it_says_what_it_could_not_check(root: Path) -> None:
+    script = """
+        import os, sys
+        from store_examples import *
+        from whole_rows import *
+        from rise_store.store import open_store
+        open_store(sys.argv[1]).open_collection(FINGERPRINT).upsert([whole_point(700)])
+        os._exit(0)
+    """
+    run_python(script, root)
+    report = verified(root)
+    assert report.count == 0
+    assert any("could not be checked" in (check.note or "") for check in report.checks)
+    assert all(check.note is None for check in verified(root).checks)
+
+
+class TestRows:
+    def test_a_signature_of_another_length(self, root: Path) -> None:
+        change(root, [Point(make_id(3), whole_vector(3) * 2, whole_payload(3))])
+        where, problem = only_problem(root)
+        assert where == "example 'row-3' of dataset 'books'"
+        assert re.fullmatch(r"has a signature of length (1\.99|2\.00)\d\d instead of 1", problem)
+
+    def test_channel_norms_of_another_signature(self, root: Path) -> None:
+        change(root, [Point(make_id(3), whole_vector(4), whole_payload(3))])
+        where, problem = only_problem(root)
+        assert where == "example 'row-3' of dataset 'books'"
+        assert "channel norms" in problem
+
+    def test_a_point_with_another_id(self, root: Path) -> None:
+        change(root, [Point(make_id(1000), whole_vector(3), whole_payload(3))])
+        where, problem = only_problem(root)
+        assert where == "example 'row-3' of dataset 'books'"
+        assert f"is stored as point {make_id(1000)} instead of {make_id(3)}" in problem
+
+    @pytest.mark.parametrize("field", ["example_id", "run_id", "channel_norms", "tokens"])
+    def test_a_payload_without_a_required_field(self, root: Path, field: str) -> None:
+        payload = whole_payload(3)
+        del payload[field]
+        change(root, [Point(make_id(3), whole_vector(3), payload)])
+        assert only_problem(root)[1] == f"has no {field} in its payload"
+
+    def test_many_problems_are_counted_and_some_are_listed(self, root: Path) -> None:
+        change(root, [Point(make_id(number), whole_vector(number) * 3, whole_payload(number)) for number in range(120)])
+        report = verified(root)
+        assert report.count == 120
+        assert len(report.problems) == 100
+
+
+def test_signatures_are_checked_for_nan(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rise_store.store.embedded import collection
+
+    monkeypatch.setattr(collection, "check_signatures", lambda points, dim: None)
+    change(root, [Point(make_id(3), np.full(24, np.nan, np.float32), whole_payload(3))])
+    assert "NaN or Inf" in only_problem(root)[1]
+
+
+def test_progress_is_told(root: Path) -> None:
+    seen: dict[str, tuple[int, int]] = {}
+    verify_store(str(root), open_store, lambda what, done, total: seen.update({what: (done, total)}))
+    assert seen[f"rows of {FINGERPRINT}"] == (130, 130)
+    done, total = seen[f"files of {FINGERPRINT}"]
+    assert done == total > 100
+
+
+def test_no_store_is_an_error(root: Path) -> None:
+    shutil.rmtree(root)
+    with pytest.raises(StoreError, match="there is no rise_store store"):
+        verified(root)
+
+
+def test_it_works_over_the_contract(root: Path) -> None:
+    def use(collection: Collection) -> None:
+        assert collection.count() == 130
+
+    with open_store(root) as store:
+        use(store.open_collection(FINGERPRINT))
+        report = verify_store("http://somewhere", lambda location: store)
+    assert report.count == 0
+    assert {check.name for check in report.checks} == {"tables", "rows", "counts", "indexes"}
