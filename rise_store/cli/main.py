@@ -73,7 +73,7 @@ def main() -> None:
         sys.exit(done.exit_code)
     except click.ClickException as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "rise-store")
-        _fail(f"{error.format_message()} See {command} --help", error.exit_code)
+        _fail(f"{error.format_message().rstrip('.')}. See {command} --help", error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("stopped by Ctrl-C", 2)
     except RiseStoreError as error:

@@ -178,7 +178,7 @@ def print_info(out: Console, info: StoreInfo) -> None:
             ("profile", describe_storage(space)),
             ("examples", f"{held.examples:,}"),
             ("size", _size(held)),
-            ("live rows", f"about {held.logical_bytes / 2**20:,.1f} MiB; the rest is indexes, logs and deleted rows"),
+            ("live rows", f"about {held.logical_bytes / 2**20:,.1f} MiB{_rest(held)}"),
             ("datasets", _counts(held.datasets)),
             ("licences", _counts(held.licenses | _missing(held.examples, held.licenses))),
             ("created", f"{space.created_at} with rise_store {space.created_with}"),
@@ -190,9 +190,13 @@ def print_info(out: Console, info: StoreInfo) -> None:
 
 def _size(held: SpaceInfo) -> str:
     if held.size_bytes is None:
-        return "unknown"
+        return "known to the server alone"
     per_row = f", {held.size_bytes / held.examples / 1024:.1f} KiB each" if held.examples else ""
     return f"{held.size_bytes / 2**20:,.1f} MiB{per_row}"
+
+
+def _rest(held: SpaceInfo) -> str:
+    return "" if held.size_bytes is None else "; the rest is indexes, logs and deleted rows"
 
 
 def _missing(examples: int, licenses: dict[str, int]) -> dict[str, int]:
