@@ -34,6 +34,7 @@ from rise_store.retrieval import (
     SearchOptions,
     Where,
     attribute,
+    check_over,
     create_index,
     group_field,
     influence,
@@ -218,6 +219,7 @@ class AttributionStore(StoredExamples, Backups):
         collection = self._collection(space)
         search = Search.plan(collection, queries, where=where, **searching)
         field = group_field(field, collection)
+        check_over(search, over)
         encoder = self._encoders.of_space(collection.space, model, loading)
         return influence(search, encoder.encode_queries(queries).signatures, field, over)
 

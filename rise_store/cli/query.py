@@ -32,7 +32,13 @@ from rise_store.retrieval.groups import DEFAULT_OVER
 @click.option(
     "-k", type=int, metavar="K", help="How many examples to show.  [default: 10, or all where fewer are stored]"
 )
-@click.option("--offset", type=int, default=0, metavar="N", help="Pass over the N best examples, for pages.")
+@click.option(
+    "--offset",
+    type=int,
+    default=0,
+    metavar="N",
+    help="Pass over the N best examples, for pages; not with --approximate.",
+)
 @click.option("--min-score", type=float, metavar="S", help="Leave out examples that score less.")
 @click.option(
     "--metric",

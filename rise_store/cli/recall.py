@@ -28,7 +28,9 @@ from rise_store.retrieval.recall import DEFAULT_AT_LEAST, DEFAULT_SAMPLE
     help="Recommend no setting that finds less of the exact answer.",
 )
 @where_option
-@click.option("--seed", type=int, metavar="SEED", help="Draw the same examples again from an unchanged store.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), metavar="SEED", help="Draw the same examples again from an unchanged store."
+)
 @space_option
 @format_option("table", "json")
 def recall(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from rise_store.records.base import Metadata, Record
 
@@ -58,6 +58,15 @@ class Query(Record):
     completion: str | None = Field(None, description="the model output to be attributed")
     where: str | dict[str, Any] | None = Field(None, description="a filter of this query's own, beside the common one")
     k: int | None = Field(None, description="how many examples to return for this query")
+
+    @field_validator("id", "text", "prompt", "completion")
+    @classmethod
+    def _unicode(cls, value: str | None) -> str | None:
+        try:
+            (value or "").encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"no valid Unicode at character {error.start + 1}; give text in UTF-8") from error
+        return value
 
     @model_validator(mode="after")
     def _one_kind(self) -> Query:

@@ -1,7 +1,7 @@
 """Queries: metrics, weights, filters, ranked answers, influence by group, and the audit of approximate search."""
 
 from rise_store.retrieval.attribute import attribute
-from rise_store.retrieval.groups import group_field, influence
+from rise_store.retrieval.groups import check_over, group_field, influence
 from rise_store.retrieval.indexes import create_index, list_indexes
 from rise_store.retrieval.metrics import Scoring
 from rise_store.retrieval.plan import Search, SearchOptions
@@ -16,6 +16,7 @@ __all__ = [
     "Where",
     "attribute",
     "check_fields",
+    "check_over",
     "create_index",
     "format_where",
     "group_field",

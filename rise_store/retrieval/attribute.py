@@ -18,6 +18,8 @@ from rise_store.store import Hit, SearchRequest
 def attribute(search: Search, signatures: npt.NDArray[np.float32]) -> list[AttributionResult]:
     """Rank stored examples for each query of a search.
 
+    What another client deletes between the search and the scores of its channels is left out.
+
     Args:
         search: n queries, and what to rank for them.
         signatures: theirs, (n, dim) float32, rows of unit length, of the collection's space.
@@ -54,7 +56,7 @@ def _ranked(
     hits: Sequence[Hit], products: Mapping[UUID, float], scoring: Scoring, offset: int
 ) -> tuple[Attribution, ...]:
     ranked = []
-    for rank, hit in enumerate(hits, offset + 1):
+    for rank, hit in enumerate((hit for hit in hits if hit.id in products), offset + 1):
         rh = scoring.part_of_rh(products[hit.id], hit.payload["channel_norms"])
         ranked.append(
             Attribution(

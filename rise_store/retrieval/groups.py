@@ -19,6 +19,7 @@ from rise_store.store import OWN_FIELDS, Collection, Equals, Payload, SearchRequ
 from rise_store.store.paths import parse_path
 
 DEFAULT_OVER = 1_000
+_EXACT_INTEGERS = 2**53  # from here on, floats are no longer every integer
 _MOST_HITS = 200_000  # that are held at once
 _NO_GROUPS = ("metadata", "channel_norms", "flags", "text")  # own fields that are no property of an example
 
@@ -39,6 +40,18 @@ def group_field(name: str, collection: Collection) -> str:
     return field
 
 
+def check_over(search: Search, over: int | None) -> None:
+    """Refuse a number of rows that no search can be grouped over, which needs no signatures yet.
+
+    Raises:
+        ConfigError: `over` below 1, or all rows in an approximate search.
+    """
+    if over is not None and over < 1:
+        raise ConfigError(f"groups are made over {over} examples; consider at least 1, or all")
+    if over is None and search.approximate is not None:
+        raise ConfigError("an approximate search does not reach all examples; group over a number of them")
+
+
 def influence(
     search: Search, signatures: npt.NDArray[np.float32], field: str, over: int | None
 ) -> list[AttributionGroups]:
@@ -54,12 +67,9 @@ def influence(
         over: how many rows to consider; None for all that the filter lets through.
 
     Raises:
-        ConfigError: `over` below 1, or all rows in an approximate search.
+        ConfigError: see `check_over`.
     """
-    if over is not None and over < 1:
-        raise ConfigError(f"groups are made over {over} examples; consider at least 1, or all")
-    if over is None and search.approximate is not None:
-        raise ConfigError("an approximate search does not reach all examples; group over a number of them")
+    check_over(search, over)
     collection, scoring = search.collection, search.scoring
     requests = [
         SearchRequest(
@@ -119,13 +129,14 @@ def shares(scored: Iterable[tuple[Group, float]]) -> tuple[InfluenceShare, ...]:
 
 
 def value_at(payload: Payload, field: str) -> Group:
-    """The value at a path, as a group: lists and objects as their JSON, whole floats as integers."""
+    """The value at a path, as a group: lists and objects as their JSON, whole floats as integers up to 2**53."""
     value: Any = payload
     for key in parse_path(field):
         value = value.get(key) if isinstance(value, dict) else None
     if isinstance(value, list | dict):
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode() if value else None
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_INTEGERS
+    return int(value) if whole else value
 
 
 def _batches(requests: Sequence[SearchRequest]) -> Iterable[list[SearchRequest]]:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from typing_extensions import TypedDict, Unpack
 
 from rise_store.errors import ConfigError, RiseStoreError, StoreError
@@ -18,6 +17,7 @@ from rise_store.retrieval.where import Where, check_fields, format_where, parse_
 from rise_store.store import Collection, Filter
 
 DEFAULT_K = 10
+MOST_OFFSET = 2**32 - 1  # more than any engine holds in a collection
 
 
 class SearchOptions(TypedDict, total=False):
@@ -27,7 +27,7 @@ class SearchOptions(TypedDict, total=False):
     weights: Weights | str | None  # of the channels, under dot and cosine, as a record or as rh=1,gh=0.5; 1 each
     lambdas: Lambdas | str | None  # under the metric paper, as a record or as rh=1,gh=0.3; the space's
     min_score: float | None  # leave out what scores less
-    approximate: bool  # use what the space's storage offers instead of an exact search
+    approximate: bool  # use what the space's storage offers instead of an exact search; goes without an offset
     oversampling: float | None  # of an approximate search: times k rows are rescored; 4
     ef: int | None  # of an approximate search through a graph: width of the walk
 
@@ -71,7 +71,7 @@ class Search:
             collection: the stored examples.
             queries: what is asked; each may have a k and a filter of its own.
             k: how many to return; by default 10, or all where fewer are stored.
-            offset: how many to pass over first.
+            offset: how many to pass over first, in an exact search.
             where: conditions, all of which must hold for every query: see `parse_where`.
             options: see `SearchOptions`.
 
@@ -85,8 +85,8 @@ class Search:
         if stored == 0:
             raise StoreError("the store holds no examples; ingest a corpus first")
         k = min(DEFAULT_K, stored) if k is None else _checked_k(k, stored)
-        if offset < 0:
-            raise ConfigError(f"offset is {offset}; it is a number of examples to pass over, 0 or more")
+        if not 0 <= offset <= MOST_OFFSET:
+            raise ConfigError(f"offset is {offset}; it is a number of examples to pass over, 0 to {MOST_OFFSET}")
         min_score = options.get("min_score")
         if min_score is not None and not math.isfinite(min_score):
             raise ConfigError(f"min_score is {min_score}; give a finite number")
@@ -94,6 +94,12 @@ class Search:
             collection.space.estimator, options.get("metric", "dot"), options.get("weights"), options.get("lambdas")
         )
         approximate = _approximate(collection, scoring, options)
+        if approximate is not None and offset:
+            # A page farther on is another search, with other candidates: pages would overlap and leave out rows.
+            raise ConfigError(
+                f"offset is {offset}, but an approximate search has no pages; leave offset out and ask for a larger k, "
+                "or search exactly"
+            )
         filters = _Filters(collection, stored, where)
         questions = []
         for number, query in enumerate(queries, 1):
@@ -115,14 +121,14 @@ class _Filters:
         self._collection = collection
         self._stored = stored
         self._common = list(common) if isinstance(common, Sequence) and not isinstance(common, str) else [common]
-        self._known: dict[bytes, tuple[str | None, Filter | None, int]] = {}
+        self._known: dict[str, tuple[str | None, Filter | None, int]] = {}
         self._read(())  # so that what is wrong with the common filter is not put down to a query
 
     def of(self, query: Query) -> tuple[str | None, Filter | None, int]:
         return self._read(() if query.where is None else (query.where,))
 
     def _read(self, own: tuple[Any, ...]) -> tuple[str | None, Filter | None, int]:
-        key = orjson.dumps(own)
+        key = repr(own)  # JSON has no integers beyond 64 bits, which a filter may name
         if key not in self._known:
             filter_ = parse_where([*self._common, *own])
             if filter_ is None:

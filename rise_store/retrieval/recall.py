@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 import time
@@ -52,7 +53,7 @@ def measure_recall(
 
     Raises:
         StoreError: the collection is empty, or holds a single example.
-        ConfigError: sample, k or at_least outside its range.
+        ConfigError: sample, k, at_least or seed outside its range.
         FilterError: a filter that cannot be read, or lets nothing through.
     """
     stored = collection.count()
@@ -68,6 +69,8 @@ def measure_recall(
         raise ConfigError(f"k is {k}, but a stored example has {stored - 1} others; choose k from 1 to {stored - 1}")
     if not 0 < at_least <= 1:
         raise ConfigError(f"at_least is {at_least}; a recall lies above 0 and is at most 1")
+    if seed is not None and seed < 0:
+        raise ConfigError(f"seed is {seed}; give an integer from 0 on")
     filter_ = parse_where(where)
     candidates = stored
     if filter_ is not None:
@@ -161,9 +164,11 @@ def recommend(measurements: Sequence[RecallMeasurement], at_least: float) -> tup
 def _draw(collection: Collection, size: int, seed: int | None) -> list[StoredPoint]:
     if seed is None:
         return collection.sample(size, with_vectors=True)
-    ids: list[UUID] = [point.id for point in collection.scroll(fields=())]
-    chosen = np.random.default_rng(seed).choice(len(ids), min(size, len(ids)), replace=False)
-    return list(collection.retrieve([ids[number] for number in chosen], with_vectors=True).values())
+    # Ids are hashes, so that those from a random one on are a random sample, and nothing else need be read.
+    start = UUID(bytes=np.random.default_rng(seed).bytes(16))
+    onwards = itertools.chain(collection.scroll(fields=(), after=start), collection.scroll(fields=()))
+    ids = dict.fromkeys(point.id for point in itertools.islice(onwards, size))  # twice, where fewer are stored
+    return list(collection.retrieve(list(ids), with_vectors=True).values())
 
 
 def _others(

@@ -15,7 +15,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def parse_path(path: str) -> tuple[str, ...]:
-    """The keys of a dotted path; `FilterError` when it is not one (empty, an empty part, an open quote)."""
+    """The keys of a dotted path; `FilterError` when it is not one (empty, an empty part, an open quote, no Unicode)."""
     keys: list[str] = []
     position = 0
     while True:
@@ -23,7 +23,7 @@ def parse_path(path: str) -> tuple[str, ...]:
         if match is None:
             raise FilterError(f'{path!r} is not a field: write keys separated by dots, like a.b or metadata."a.b"')
         bare = match["bare"]
-        keys.append(bare if bare is not None else _unquote(match["quoted"], path))
+        keys.append(_checked(bare if bare is not None else _unquote(match["quoted"], path), path))
         if match.end() == len(path):
             return tuple(keys)
         position = match.end() + 1
@@ -45,6 +45,14 @@ def engine_path(path: str) -> str:
                 "Rename it in the source and ingest again"
             )
     return ".".join(key if _PLAIN.fullmatch(key) else f'"{key}"' for key in keys)
+
+
+def _checked(key: str, path: str) -> str:
+    try:
+        key.encode()
+    except UnicodeEncodeError as error:
+        raise FilterError(f"{path!r} is not a field: it is not valid Unicode; write it in UTF-8") from error
+    return key
 
 
 def _unquote(quoted: str, path: str) -> str:

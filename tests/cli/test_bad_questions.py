@@ -20,6 +20,10 @@ BAD_OPTIONS = {
     "weights of another metric": (("--metric", "paper", "--weights", "rh=2"), "the metric paper takes lambdas"),
     "unknown lambda": (("--metric", "paper", "--lambdas", "rg=1"), "unknown lambda 'rg' in 'rg=1'"),
     "offset below 0": (("--offset", "-1"), "offset is -1; it is a number of examples to pass over"),
+    "offset beyond all": (
+        ("--offset", str(2**64)),
+        "offset is 18446744073709551616; it is a number of examples to pass",
+    ),
     "no approximate search": (("--approximate",), "this space has no approximate search; ingest into a new store with"),
     "settings of an exact search": (("--ef", "64"), "oversampling and ef are settings of an approximate search"),
     "approximate cosine": (("--approximate", "--metric", "cosine"), "the metric cosine is searched exactly"),
@@ -32,6 +36,15 @@ BAD_OPTIONS = {
     "filter in bad JSON": (("--where", '{"field": "page"}'), "filter: at the top: expected one of equals, in, "),
     "comparison with a word": (("--where", "page > many"), 'expected a number or a date after ">", found "many"'),
     "comparison with no date": (("--where", "ingested_at > 5"), "cannot compare ingested_at with a number: it has an"),
+    "filter by what is no Unicode": (("--where", "\udcff=1"), "'\\udcff' is not a field: it is not valid Unicode"),
+    "groups by what is no Unicode": (("--group-by", "\udcff"), "'\\udcff' is not a field: it is not valid Unicode"),
+    "text that is no Unicode": (("--text", "caf\udce9"), "query text: no valid Unicode at character 4; give text in"),
+    "filter of no values": (
+        ("--where", '{"field": "page", "in": []}'),
+        "expected a list of values, at least one, found",
+    ),
+    "endless number": (("--where", f'{{"field": "page", "gt": {"9" * 5_000}}}'), "holds a number of too many digits"),
+    "number beyond all": (("--where", f'{{"field": "page", "gt": {"9" * 400}}}'), "page cannot be compared with 999"),
     "unknown space": (("--space", "zz"), "the store has no space zz; its spaces: "),
     "unknown device": (("--device", "abacus"), "device 'abacus' cannot be used"),
 }

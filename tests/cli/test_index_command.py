@@ -47,6 +47,7 @@ def test_own_fields_are_indexed_already(command: Command, library: Path) -> None
         (("license", "--type", "integer"), "license has an index of type keyword already"),
         (("text", "--type", "keyword"), "cannot index 'text'"),
         (("a..b", "--type", "keyword"), "is not a field"),
+        (("\udcff", "--type", "keyword"), "'\\udcff' is not a field: it is not valid Unicode; write it in UTF-8"),
         (("topic",), "give a FIELD with --type, or --list alone"),
         (("--type", "keyword"), "give a FIELD with --type, or --list alone"),
         (("topic", "--list"), "give a FIELD with --type, or --list alone"),

@@ -41,6 +41,7 @@ def test_as_json(command: Command, library: Path) -> None:
         (("-k", "12"), "k is 12, but a stored example has 11 others; choose k from 1 to 11"),
         (("--sample", "0"), "sample is 0; ask with at least 1 stored example"),
         (("--at-least", "1.1"), "at_least is 1.1; a recall lies above 0 and is at most 1"),
+        (("--seed", "-1"), "Invalid value for '--seed': -1 is not in the range x>=0."),
         (("--where", "pgae=3"), "no stored example has the field"),
     ],
 )

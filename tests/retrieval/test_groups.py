@@ -99,6 +99,12 @@ def test_values_of_any_type_make_groups() -> None:
     assert [group.share for group in found] == pytest.approx([2 / 3.5, 1 / 3.5, 0.5 / 3.5, 0])
 
 
+def test_numbers_beyond_64_bits_make_groups_too() -> None:
+    values = [value_at({"metadata": {"n": number}}, "metadata.n") for number in (1e20, -1e300, 2.0**53, 2**53, 1e15)]
+    assert [type(value) for value in values] == [float, float, float, int, int]
+    assert [group.group for group in shares((value, 5.0 - rank) for rank, value in enumerate(values))] == values
+
+
 def test_there_are_no_shares_of_nothing() -> None:
     assert [group.share for group in shares([("a", -1.0), ("b", 0.0)])] == [None, None]
 
@@ -114,11 +120,11 @@ class TestInTheLibrary:
         by_name = library.influence_by("author.name", queries[:1], over=10, model=encoder)[0]
         assert (by_name.by, by_name.rows) == ("metadata.author.name", 10)
 
-    @pytest.mark.parametrize("field", ["pgae", "metadata.pgae", "metadata", "text", "channel_norms"])
+    @pytest.mark.parametrize("field", ["pgae", "metadata.pgae", "metadata", "text", "channel_norms", "\udcff"])
     def test_a_field_that_makes_no_groups_is_refused(self, library: OpenStore, field: str) -> None:
-        with pytest.raises(FilterError, match=r"no stored example has the field|cannot group by"):
+        with pytest.raises(FilterError, match=r"no stored example has the field|cannot group by|not valid Unicode"):
             library.influence_by(field, [Query(text=SENTENCES[0])], model="no such model")
 
-    def test_over_is_at_least_1(self, library: OpenStore, encoder: SignatureEncoder) -> None:
+    def test_over_is_at_least_1(self, library: OpenStore) -> None:
         with pytest.raises(ConfigError, match="groups are made over 0 examples"):
-            library.influence_by("dataset", [Query(text=SENTENCES[0])], over=0, model=encoder)
+            library.influence_by("dataset", [Query(text=SENTENCES[0])], over=0, model="no such model")

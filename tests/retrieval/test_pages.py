@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from rise_store import ConfigError, FilterError, Query
+from rise_store.retrieval.plan import MOST_OFFSET
 from rise_store.signature import SignatureEncoder
 from tests.ingest.examples import SENTENCES, OpenStore
 
@@ -23,8 +24,12 @@ def test_pages_put_together_are_the_whole_answer(library: OpenStore, encoder: Si
     assert [page.offset for page in pages] == [0, 7, 14, 21, 28]
 
 
-def test_a_page_behind_the_last_one_is_empty(library: OpenStore, encoder: SignatureEncoder) -> None:
-    assert library.attribute(TEXT, k=7, offset=30, model=encoder).results == ()
+@pytest.mark.parametrize("metric", ["dot", "cosine", "paper"])
+@pytest.mark.parametrize("offset", [30, MOST_OFFSET])
+def test_a_page_behind_the_last_one_is_empty(
+    library: OpenStore, encoder: SignatureEncoder, metric: Any, offset: int
+) -> None:
+    assert library.attribute(TEXT, k=7, offset=offset, metric=metric, model=encoder).results == ()
 
 
 @pytest.mark.parametrize("metric", ["dot", "cosine", "paper"])
@@ -55,6 +60,11 @@ def test_a_query_may_have_a_filter_and_a_k_of_its_own(library: OpenStore, encode
     assert [hit.example_id for hit in alone.results] == [hit.example_id for hit in results[2].results]
 
 
+def test_a_filter_may_name_a_number_that_no_example_can_have(library: OpenStore, encoder: SignatureEncoder) -> None:
+    (result,) = library.attribute_all([Query(text=TEXT, where={"field": "page", "equals": 2**70})], model=encoder)
+    assert (result.results, result.candidates) == ((), 0)
+
+
 def test_what_is_wrong_with_a_query_names_the_query(library: OpenStore) -> None:
     ask = library.attribute_all
     with pytest.raises(FilterError, match=r"^query 2: no stored example has the field '.*pgae'"):
@@ -69,6 +79,7 @@ def test_what_is_wrong_with_a_query_names_the_query(library: OpenStore) -> None:
     ("options", "message"),
     [
         ({"offset": -1}, "offset is -1; it is a number of examples to pass over"),
+        ({"offset": 2**64}, "offset is 18446744073709551616; it is a number of examples to pass over, 0 to 4294967295"),
         ({"min_score": float("nan")}, "min_score is nan; give a finite number"),
         ({"ef": 64}, "oversampling and ef are settings of an approximate search"),
         ({"oversampling": 2.0}, "oversampling and ef are settings of an approximate search"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rise_store import InputError, Query, RiseStoreError
+from rise_store.attribution_store import make_query
 from rise_store.corpus import read_queries
 from rise_store.signature import SignatureEncoder
 from tests.ingest.examples import SENTENCES, SMALL, OpenStore, cosine, write_rows
@@ -129,3 +130,10 @@ def test_a_row_may_have_a_filter_and_a_k_of_its_own(tmp_path: Path) -> None:
 def test_a_filter_or_a_k_of_the_wrong_type_names_its_line(tmp_path: Path, field: str, value: object) -> None:
     with pytest.raises(InputError, match=rf'queries\.jsonl:1: "{field}" is'):
         read_queries(write_rows(tmp_path / "queries.jsonl", [{"text": "A key.", field: value}]))
+
+
+@pytest.mark.parametrize("field", ["id", "text", "prompt", "completion"])
+def test_text_that_is_no_unicode_is_refused(field: str) -> None:
+    kind = {"text": "A key."} if field == "id" else {"completion": "A key."} if field == "prompt" else {}
+    with pytest.raises(InputError, match=f"^query {field}: no valid Unicode at character 4; give text in UTF-8$"):
+        make_query(**kind | {field: "caf\udce9"})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rise_store import AttributionResult, Example, Query, Weights
+from rise_store.retrieval import Search, attribute
 from rise_store.signature import SignatureEncoder
+from rise_store.store import Vector
 from tests.ingest.examples import SENTENCES, SMALL, OpenStore
+from tests.retrieval.channel_rows import Channels, collection_of
 
 ROUNDING = 2e-3  # signatures and queries are kept as float16
 
@@ -156,3 +161,21 @@ def test_an_answer_brings_what_was_stored_of_the_example(library: OpenStore, enc
     assert best.tokens == encoder.encode([best.text]).token_counts[0]
     assert best.metadata["author"] == {"name": "Ada", "born": 1815}
     assert (result.space, result.candidates, result.where) == (encoder.fingerprint, 30, None)
+
+
+def test_what_is_deleted_between_the_search_and_its_scores_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    signature = Channels.random(1, seed=1).signatures().astype(np.float32)
+    with collection_of(Channels.random(20, seed=4)) as collection:
+        search = Search.plan(collection, [Query(text="made of channels")], k=5, offset=2)
+        (before,) = attribute(search, signature)
+        score = collection.score
+
+        def score_late(query: Vector, ids: Sequence[UUID]) -> dict[UUID, float]:
+            collection.delete(ids[1:2])  # as another client of a server may
+            return score(query, ids)
+
+        monkeypatch.setattr(collection, "score", score_late)
+        (after,) = attribute(search, signature)
+    left = [before.results[number] for number in (0, 2, 3, 4)]
+    assert [hit.example_id for hit in after.results] == [hit.example_id for hit in left]
+    assert [hit.rank for hit in after.results] == [3, 4, 5, 6]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,7 @@ from rise_store.retrieval import measure_recall
 from rise_store.retrieval.approximate import approximations
 from rise_store.retrieval.recall import found_of, recommend, wilson_low
 from rise_store.signature import SignatureEncoder
-from rise_store.store import Approximation, Collection, Hit, SearchRequest
+from rise_store.store import Approximation, Collection, Hit, SearchRequest, StoredPoint
 from tests.ingest.examples import OpenStore, story_rows
 from tests.retrieval.channel_rows import Channels, collection_of
 
@@ -40,7 +41,8 @@ def assert_measured(report: RecallReport, collection: Collection) -> None:
     """Ask with every signature of the sample of seed 7 again, and compare with an exact ranking in numpy."""
     points = {point.id: point.vector for point in collection.scroll(with_vectors=True)}
     ids, stored = list(points), np.stack([vector for vector in points.values() if vector is not None])
-    chosen = np.random.default_rng(7).choice(len(ids), report.queries, replace=False)
+    first = bisect.bisect(ids, UUID(bytes=np.random.default_rng(7).bytes(16)))
+    chosen = [(first + number) % len(ids) for number in range(report.queries)]
     for measured in report.measurements[1:]:
         assert measured.approximate is not None
         setting = measured.approximate
@@ -90,9 +92,30 @@ class TestMeasured:
     def test_all_rows_are_asked_with_where_there_are_fewer(self, collection: Collection) -> None:
         told: list[tuple[int, int]] = []
         report = measure_recall(collection, sample=1_000, k=1, progress=lambda *counts: told.append(counts))
-        assert report.queries == 300
+        assert report.queries == measure_recall(collection, sample=1_000, k=1, seed=0).queries == 300
         total = 300 * len(report.measurements)
         assert told == [(done, total) for done in range(1, total + 1)]
+
+
+def test_a_seed_draws_the_same_rows_again_and_reads_no_others(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scroll, read = collection.scroll, []
+
+    def watched(*args: Any, **kwargs: Any) -> Iterator[StoredPoint]:
+        for point in scroll(*args, **kwargs):
+            read.append(point.id)
+            yield point
+
+    monkeypatch.setattr(collection, "scroll", watched)
+    drawn = []
+    for seed in (1, 1, 2, 3):
+        read.clear()
+        measure_recall(collection, sample=10, k=1, seed=seed)
+        assert len(read) == len(set(read)) == 10
+        drawn.append(set(read))
+    assert drawn[0] == drawn[1]
+    assert len(set.union(*drawn)) > 10
 
 
 def test_a_graph_is_measured_by_the_width_of_its_walk() -> None:
@@ -119,6 +142,7 @@ def test_without_an_approximate_search_the_report_says_how_to_get_one(library: O
         ({"k": 0}, "k is 0, but a stored example has 29 others"),
         ({"at_least": 0.0}, r"at_least is 0\.0; a recall lies above 0 and is at most 1"),
         ({"at_least": 1.5}, r"at_least is 1\.5"),
+        ({"seed": -1}, "seed is -1; give an integer from 0 on"),
         ({"where": "page=7"}, "the filter lets 1 examples through; recall takes at least 2"),
         ({"where": "pgae=7"}, "no stored example has the field"),
     ],

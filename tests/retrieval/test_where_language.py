@@ -120,6 +120,8 @@ COMPARISONS = '"=", "!=", "<", "<=", ">", ">=", "in", "not in", "startswith" or 
         (r'a = "\q"', "at column 5: expected text in quotes with no escapes but those of JSON"),
         ("a..b=7", "filter 'a..b=7': at column 1: 'a..b' is not a field: write keys separated by dots, like a.b"),
         ("b = 1 and a.=7", "at column 11: 'a.' is not a field"),
+        ("a = 1 and \udcff = 2", r"at column 11: '\udcff' is not a field: it is not valid Unicode; write it in UTF-8"),
+        (r'"\ud800" = 2', "is not a field: it is not valid Unicode"),
         ("x" * 80 + " ~ 5 " + "y" * 80, f"filter '...{'x' * 29} ~ 5 {'y' * 26}...': at column 82: expected"),
         ("(" * 200 + "a=1" + ")" * 200, "expected at most 100 levels of parentheses and negations"),
         ("not " * 5000 + "a=1", "expected at most 100 levels of parentheses and negations"),
@@ -157,8 +159,14 @@ def test_what_is_written_is_what_was_read(text: str) -> None:
 def test_json_says_what_the_language_cannot() -> None:
     assert format_where(Equals("tokens", 5)) == '{"field": "tokens", "equals": 5}'
     assert format_where(Range("tokens", gte=1, lt=3)) == '{"field": "tokens", "gte": 1, "lt": 3}'
-    assert format_where(Not(In("a", ()))) == '{"not": {"field": "a", "in": []}}'
-    assert format_where(And(())) == '{"and": []}'
+
+
+def test_what_has_no_parts_is_written_as_what_holds_everywhere_or_nowhere() -> None:
+    exists = '{"field": "%s", "exists": true}'
+    page, example = exists % "metadata.page", exists % "example_id"
+    assert format_where(Not(In("metadata.page", ()))) == f'{{"not": {{"and": [{page}, {{"not": {page}}}]}}}}'
+    assert format_where(And(())) == f'{{"or": [{example}, {{"not": {example}}}]}}'
+    assert format_where(Or(())) == f'{{"and": [{example}, {{"not": {example}}}]}}'
 
 
 FIELDS = st.sampled_from(

@@ -46,6 +46,8 @@ def parse_json(text: str) -> Filter:
         tree = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise FilterError(f"filter {_shortened(text)} is not JSON: {error.msg} at column {error.pos + 1}") from error
+    except ValueError as error:  # Python reads no integers of thousands of digits
+        raise FilterError(f"filter {_shortened(text)} holds a number of too many digits; use a shorter one") from error
     except RecursionError:
         raise FilterError(f"filter {_shortened(text)} is nested deeper than {MOST_LEVELS} levels") from None
     return from_json(tree)
@@ -57,8 +59,17 @@ def from_json(tree: Mapping[str, Any]) -> Filter:
 
 
 def to_json(where: Filter) -> dict[str, Any]:
-    """The JSON form of a filter, the inverse of `from_json`; dates in UTC."""
+    """The JSON form of a filter, which `from_json` reads to the same effect; dates in UTC.
+
+    Empty lists, which `from_json` refuses, become what holds everywhere or nowhere.
+    """
     match where:
+        case And(()):
+            return {"or": _both("example_id")}
+        case Or(()):
+            return {"and": _both("example_id")}
+        case In(field, ()):
+            return {"and": _both(field)}
         case And(parts):
             return {"and": [to_json(part) for part in parts]}
         case Or(parts):
@@ -79,6 +90,12 @@ def to_json(where: Filter) -> dict[str, Any]:
                 return {"field": where.field, **bounds}
             anywhere = 0 if isinstance(where, Range) else "1970-01-01"  # any number, or any date
             return {"or": [{"field": where.field, "gte": anywhere}, {"field": where.field, "lt": anywhere}]}
+
+
+def _both(field: str) -> list[dict[str, Any]]:
+    """A condition and its opposite."""
+    exists = {"field": field, "exists": True}
+    return [exists, {"not": exists}]
 
 
 def bounds_of(where: Range | DateRange) -> dict[str, float | datetime]:
@@ -106,8 +123,8 @@ def _filter(tree: Any, path: str, level: int) -> Filter:
         if key in tree:
             _check_alone(tree, key, path)
             parts = tree[key]
-            if not isinstance(parts, (list, tuple)):
-                _refuse(_join(path, key), "a list of filters", parts)
+            if not isinstance(parts, (list, tuple)) or not parts:
+                _refuse(_join(path, key), "a list of filters, at least one", parts)
             found = tuple(_filter(part, f"{_join(path, key)}[{i}]", level + 1) for i, part in enumerate(parts))
             return And(found) if key == "and" else Or(found)
     if "not" in tree:
@@ -136,8 +153,8 @@ def _condition(tree: Mapping[str, Any], path: str) -> Filter:
         case "equals":
             return Equals(field, _scalar(value, at))
         case "in":
-            if not isinstance(value, (list, tuple)):
-                _refuse(at, "a list of values", value)
+            if not isinstance(value, (list, tuple)) or not value:
+                _refuse(at, "a list of values, at least one", value)
             return In(field, tuple(_scalar(element, f"{at}[{i}]") for i, element in enumerate(value)))
         case "startswith":
             if not isinstance(value, str):
@@ -154,7 +171,8 @@ def _range(field: str, bounds: dict[str, Any], path: str) -> Filter:
     numbers: dict[str, float] = {}
     dates: dict[str, datetime] = {}
     for name, bound in bounds.items():
-        if isinstance(bound, (int, float)) and not isinstance(bound, bool) and math.isfinite(bound):
+        # Not `isfinite`, which takes no integer beyond float64; whether one can be compared with is up to the store.
+        if isinstance(bound, (int, float)) and not isinstance(bound, bool) and abs(bound) < math.inf:
             numbers[name] = bound
             continue
         date = read_date(bound) if isinstance(bound, str) else None

@@ -34,7 +34,8 @@ def format_where(where: Filter) -> str:
     """A filter as text that `parse_where` reads to the same effect.
 
     It is in the language wherever the language can say it. Two things only JSON can: that a number or boolean is meant
-    and not its spelling, and that one value of a list is within two bounds.
+    and not its spelling, and that one value of a list is within two bounds. What has no parts or values is written in
+    JSON as a condition and its opposite, joined to hold everywhere or nowhere.
     """
     try:
         return _write(where, _OR)
