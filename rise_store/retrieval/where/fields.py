@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rise_store.errors import FilterError
-from rise_store.store import And, Collection, Exists, Filter, Not, Or
+from rise_store.store import OWN_FIELDS, And, Collection, Exists, Filter, Not, Or
 
 KNOWN_FIELDS_SAMPLE = 200  # stored examples that are looked at to list known metadata fields
 
@@ -13,13 +13,13 @@ KNOWN_FIELDS_SAMPLE = 200  # stored examples that are looked at to list known me
 def check_fields(where: Filter, collection: Collection) -> None:
     """Refuse a filter on a field that no stored example has: it is a typing error, and would match nothing or all.
 
-    Whether such a field exists may be asked all the same.
+    Our own fields are none, even where no example has a licence; and whether a field exists may always be asked.
 
     Raises:
         FilterError: names the field and those that exist.
     """
     for field in sorted(set(_fields(where))):
-        if not collection.has_field(field):
+        if field not in OWN_FIELDS and not collection.has_field(field):
             raise FilterError(
                 f"no stored example has the field {field!r}; fields: {', '.join(_known_fields(collection))}"
             )
