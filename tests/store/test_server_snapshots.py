@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +17,10 @@ from store_examples import FINGERPRINT, TABLES, make_point, make_space
 
 from rise_store.errors import StoreError
 from rise_store.records import SnapshotFile
-from rise_store.store import open_store
+from rise_store.store import open_store, snapshots
 from rise_store.store.server import ServerBackend, retry
 from rise_store.store.server.snapshots import download, upload
-from rise_store.store.snapshots import snapshot_store
+from rise_store.store.snapshots import restore_store, snapshot_store
 
 KEY = "s3cret-key-of-the-test"
 
@@ -207,3 +209,16 @@ def test_a_key_that_is_refused_over_rest_is_not_told(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=r"401 Must provide an API key.*Set RISE_STORE_API_KEY") as error:
             take(url(server, rest), tmp_path)
         assert KEY not in str(error.value)
+
+
+def test_a_snapshot_that_cannot_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(folder: Path, file: SnapshotFile, *, content: bool) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(folder / file.path))
+
+    with both_interfaces() as (server, rest):
+        fill(url(server, rest))
+        snapshot_store(url(server, rest), tmp_path / "snapshot")
+        monkeypatch.setattr(snapshots, "check_file", fail)
+        with pytest.raises(StoreError, match=r"could not restore the snapshot: .*Input/output error.*snapshot"):
+            restore_store(tmp_path / "snapshot", url(server, rest, "copy"))
+        assert not any(name.startswith("copy.") for name in server.local.created)
