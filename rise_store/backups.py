@@ -48,11 +48,12 @@ class Backups:
 
         Args:
             folder: what `snapshot` made.
-            location: a new or empty folder.
+            location: a new or empty folder, or the URL of a store on a server that is not there yet.
             progress: is told the bytes copied, and how many there are.
 
         Raises:
             StoreError: a file of the snapshot is missing or damaged, `location` is not empty, or the disk is too full;
-                nothing is left of the new store.
+                nothing is left of the new store. Where a server fails on the way, collections that belong to no store
+                may be left there: restoring again replaces them.
         """
         return restore_store(Path(folder), str(location), progress or (lambda done, total: None))

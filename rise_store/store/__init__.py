@@ -26,6 +26,7 @@ from rise_store.store.backend import (
 )
 from rise_store.store.embedded.backend import EmbeddedBackend
 from rise_store.store.filters import And, DateRange, Equals, Exists, Filter, In, Not, Or, Prefix, Range, Scalar
+from rise_store.store.location import is_server
 from rise_store.store.payload import (
     KEYWORD_FIELDS,
     OWN_FIELDS,
@@ -82,7 +83,7 @@ def open_store(location: str | os.PathLike[str], create: bool = False) -> Backen
     `StoreInUseError` when a process has the folder open; `StoreError` when it is missing, is no store, or has an
     unknown format, and when the server cannot be used; `ConfigError` for a URL that is none.
     """
-    if str(location).startswith(("http://", "https://")):
+    if is_server(str(location)):
         from rise_store.store.server import open_server  # here, because folders need no client of a server
 
         return open_server(str(location), create=create)

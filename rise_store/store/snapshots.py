@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from rise_store.errors import StoreError
-from rise_store.records import SnapshotFile, SnapshotManifest, SnapshotReport
+from rise_store.records import SnapshotManifest, SnapshotReport
 from rise_store.store.embedded import snapshots as embedded
 from rise_store.store.embedded.drafts import check_vacant, draft_of
+from rise_store.store.embedded.engine import engine_errors
 from rise_store.store.embedded.snapshots import FileProgress as FileProgress
+from rise_store.store.location import is_server
 from rise_store.store.manifests import check_file, new_manifest, read_manifest, write_manifest
 
 
@@ -21,7 +23,7 @@ def snapshot_store(location: str, folder: Path, progress: FileProgress = lambda 
     not empty, and then nothing is left of the snapshot.
     """
     started = time.monotonic()
-    if _is_server(location):
+    if is_server(location):
         manifest = _snapshot_server(location, folder, progress)
     else:
         manifest = embedded.write_snapshot(Path(location), folder, progress)
@@ -32,16 +34,18 @@ def restore_store(folder: Path, location: str, progress: FileProgress = lambda d
     """Make a new store at `location` from the snapshot in `folder`; every file is checked first.
 
     `StoreError` when a file of the snapshot is missing or damaged, or `location` is taken; nothing is left behind then.
+    Where a server fails on the way, collections that belong to no store may be left there: restoring again replaces
+    them.
     A snapshot of a server is restored to a server, one of a folder to a folder.
     """
     started = time.monotonic()
     manifest = read_manifest(folder)
-    engine: Literal["embedded", "server"] = "server" if _is_server(location) else "embedded"
+    engine: Literal["embedded", "server"] = "server" if is_server(location) else "embedded"
     if manifest.engine != engine:
         kinds = {"embedded": "a folder", "server": "a server"}
         raise StoreError(
-            f"{folder} is the snapshot of {kinds[manifest.engine]} and cannot be restored to {location}. Restore it to "
-            f"{kinds[manifest.engine]}, and copy that with `rise-store migrate`"
+            f"{folder} is the snapshot of {kinds[manifest.engine]} and cannot be restored to {kinds[engine]}. "
+            f"Restore it to {kinds[manifest.engine]}, and copy that with `rise-store migrate`"
         )
     if engine == "server":
         _restore_server(folder, location, manifest, progress)
@@ -55,22 +59,23 @@ def _snapshot_server(location: str, folder: Path, progress: FileProgress) -> Sna
     from rise_store.store.server.snapshots import download
 
     check_vacant(folder)
-    with open_server(location) as store, draft_of(folder) as draft:
+    with (
+        engine_errors(str(folder), "write the snapshot"),
+        open_server(location) as store,
+        draft_of(folder) as draft,
+    ):
         spaces = [space.fingerprint for space in store.spaces()]
-        files = [SnapshotFile(path=f.path, bytes=f.bytes, sha256=f.sha256) for f in download(store, draft, progress)]
+        files = download(store, draft, progress)
         return write_manifest(draft, new_manifest("server", spaces, files))
 
 
 def _restore_server(folder: Path, location: str, manifest: SnapshotManifest, progress: FileProgress) -> None:
     from rise_store.store.server.snapshots import upload
 
-    for file in manifest.files:
-        check_file(folder, file, content=True)
-    upload(location, folder, progress)
-
-
-def _is_server(location: str) -> bool:
-    return location.startswith(("http://", "https://"))
+    with engine_errors(str(folder), "restore the snapshot"):
+        for file in manifest.files:
+            check_file(folder, file, content=True)
+        upload(location, folder, manifest.files, progress)
 
 
 def _report(source: str, target: str, manifest: SnapshotManifest, started: float) -> SnapshotReport:

@@ -47,6 +47,10 @@ class LocalQdrant(QdrantClient):
                 field: models.PayloadIndexInfo(data_type=kind, points=0)
                 for field, kind in self.indexes[collection_name].items()
             }
+            created = self.created[collection_name]
+            if created.get("hnsw_config") is not None:
+                info.config.hnsw_config.m = created["hnsw_config"].m
+            info.config.quantization_config = created.get("quantization_config")
             return info
 
     # Local mode says with a warning that indexes and search parameters do nothing there, as the store knows.

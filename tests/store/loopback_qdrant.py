@@ -167,8 +167,14 @@ class _Handler(grpc.PointsServicer, grpc.CollectionsServicer, grpc.QdrantService
 
     @_method
     def Create(self, request: grpc.CreateCollection) -> Any:
+        coarse, graph = request.quantization_config, request.hnsw_config
         self.local.create_collection(
-            request.collection_name, vectors_config=GrpcToRest.convert_vectors_config(request.vectors_config)
+            request.collection_name,
+            vectors_config=GrpcToRest.convert_vectors_config(request.vectors_config),
+            hnsw_config=GrpcToRest.convert_hnsw_config_diff(graph) if request.HasField("hnsw_config") else None,
+            quantization_config=(
+                GrpcToRest.convert_quantization_config(coarse) if request.HasField("quantization_config") else None
+            ),
         )
         return grpc.CollectionOperationResponse(result=True)
 

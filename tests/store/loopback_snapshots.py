@@ -20,6 +20,11 @@ from urllib.parse import parse_qs, urlsplit
 from local_qdrant import LocalQdrant
 from qdrant_client import models
 
+_SETTINGS: dict[str, Any] = {
+    "hnsw_config": models.HnswConfigDiff,
+    "quantization_config": models.TurboQuantization,
+}
+
 
 @dataclass
 class RestServer:
@@ -39,18 +44,23 @@ class RestServer:
     def dump(self, name: str) -> bytes:
         records, _ = self.local.scroll(name, None, 100_000, with_vectors=True)
         points = [{"id": r.id, "vector": r.vector, "payload": r.payload} for r in records]
-        config = self.local.created[name]["vectors_config"]
+        created = self.local.created[name]
+        config = created["vectors_config"]
         named = isinstance(config, dict)
         vectors = {k: v.model_dump(mode="json") for k, v in (config if named else {"": config}).items()}
         indexes = {field: kind.value for field, kind in self.local.indexes[name].items()}
-        return json.dumps({"vectors": vectors, "named": named, "indexes": indexes, "points": points}).encode()
+        held = {"vectors": vectors, "named": named, "indexes": indexes, "points": points}
+        for key in _SETTINGS:
+            held[key] = created[key].model_dump(mode="json") if created.get(key) is not None else None
+        return json.dumps(held).encode()
 
     def recover(self, name: str, data: bytes) -> None:
         held = json.loads(data)
         vectors = {key: models.VectorParams(**value) for key, value in held["vectors"].items()}
         if self.local.collection_exists(name):
             self.local.delete_collection(name)
-        self.local.create_collection(name, vectors_config=vectors if held["named"] else vectors[""])
+        settings = {key: model(**held[key]) for key, model in _SETTINGS.items() if held[key] is not None}
+        self.local.create_collection(name, vectors_config=vectors if held["named"] else vectors[""], **settings)
         for path, kind in held["indexes"].items():
             self.local.create_payload_index(name, path, kind)
         if held["points"]:

@@ -6,7 +6,7 @@ import pytest
 
 from rise_store.errors import ConfigError
 from rise_store.store import open_store
-from rise_store.store.server.connection import Address, connect
+from rise_store.store.server.connection import Address, api_key, connect
 
 KEY = "s3cret-key-of-the-test"
 
@@ -25,6 +25,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("https://q.example.org:443/books", Address("https", "q.example.org", 443, 444, "books")),
         ("http://10.0.0.1:7000/a-b_c/?grpc_port=9000", Address("http", "10.0.0.1", 7000, 9000, "a-b_c")),
         ("http://[::1]:6333", Address("http", "::1", 6333, 6334, "rise_store")),
+        ("HTTPS://Q.example.org/Books", Address("https", "q.example.org", 6333, 6334, "Books")),
     ],
 )
 def test_a_url_says_where_and_which(url: str, address: Address) -> None:
@@ -35,6 +36,10 @@ def test_a_url_says_where_and_which(url: str, address: Address) -> None:
     ("url", "problem"),
     [
         ("http://", "is not the URL of a store"),
+        ("HTTP://", "is not the URL of a store"),
+        ("http://[::1", "is not the URL of a store"),
+        ("ftp://host/books", r"not opened over ftp://.*https://host:6333"),
+        ("S3+x://bucket", r"not opened over S3\+x://"),
         ("http://host:x", "has a port that is no number"),
         ("http://host:70000", "has a port that is no number"),
         ("http://host:65535", "has a gRPC port"),
@@ -52,11 +57,60 @@ def test_other_urls_are_refused_before_anything_is_sent(url: str, problem: str) 
         open_store(url)
 
 
-@pytest.mark.parametrize("url", [f"https://{KEY}@host", f"https://user:{KEY}@host:6333/books"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://{KEY}@host",
+        f"https://user:{KEY}@host:6333/books",
+        f"https://user:{KEY}@[::1",
+        f"https://user:/{KEY}@host",
+    ],
+)
 def test_a_key_in_a_url_is_refused_without_telling_it(url: str) -> None:
     with pytest.raises(ConfigError, match="Put the key into RISE_STORE_API_KEY") as error:
         open_store(url)
     assert KEY not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://host?api-key={KEY}",
+        f"http://host#{KEY}",
+        f"http://host:x?api-key={KEY}",
+        f"http://[::1?api-key={KEY}",
+        f"http://host?grpc_port={KEY}",
+        f"http://host/a.b?api-key={KEY}",
+    ],
+)
+def test_options_that_may_be_a_key_are_not_told(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"'http://(host|\[::1)") as error:
+        open_store(url)
+    assert KEY not in str(error.value)
+
+
+class TestKeys:
+    @pytest.mark.parametrize("around", ["{}\n", " {} ", "{}\r\n"])
+    def test_are_taken_without_space_around_them(self, around: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RISE_STORE_API_KEY", around.format(KEY))
+        assert api_key() == KEY
+        connect("http://localhost:6333").close()
+
+    def test_of_nothing_but_space_are_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RISE_STORE_API_KEY", " \n")
+        assert api_key() is None
+        monkeypatch.setenv("QDRANT_API_KEY", KEY)
+        assert api_key() == KEY
+
+    @pytest.mark.parametrize("key", [f"{KEY}\u00e9", f"{KEY}\n{KEY}", f"\u201c{KEY}\u201d", f"{KEY}\x7f"])
+    @pytest.mark.parametrize("variable", ["RISE_STORE_API_KEY", "QDRANT_API_KEY"])
+    def test_that_no_header_can_carry_are_refused(
+        self, key: str, variable: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(variable, key)
+        with pytest.raises(ConfigError, match=f"{variable} holds characters that no key has") as error:
+            connect("http://localhost:6333")
+        assert KEY not in str(error.value)
 
 
 class TestKeysInTheClear:
@@ -79,6 +133,13 @@ class TestKeysInTheClear:
         monkeypatch.setenv("RISE_STORE_API_KEY", KEY)
         monkeypatch.setenv("RISE_STORE_ALLOW_INSECURE", "1")
         connect("http://qdrant.example.org:6333").close()
+
+    @pytest.mark.parametrize("said", ["0", "no", ""])
+    def test_are_not_allowed_by_another_word(self, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RISE_STORE_API_KEY", KEY)
+        monkeypatch.setenv("RISE_STORE_ALLOW_INSECURE", said)
+        with pytest.raises(ConfigError, match="in the clear"):
+            connect("http://qdrant.example.org:6333")
 
     def test_without_a_key_there_is_nothing_to_refuse(self) -> None:
         connect("http://qdrant.example.org:6333").close()

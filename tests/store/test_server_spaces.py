@@ -20,6 +20,7 @@ from rise_store.records import Space, Storage
 from rise_store.store import KEYWORD_FIELDS, Collection, open_store, tables_sha256
 from rise_store.store.server import ServerBackend, retry
 from rise_store.store.server.connection import Connection
+from rise_store.store.server.schema import Placement, space_schema
 
 Status = grpc.StatusCode
 COLLECTION = f"rise_store.{FINGERPRINT}"
@@ -217,6 +218,38 @@ class TestCreation:
             with pytest.raises(StoreError, match=rf"{COLLECTION} that belongs to no space.*25 coordinates, not 24"):
                 store.create_space(make_space(), TABLES)
             assert store.spaces() == []
+
+    @pytest.mark.parametrize(
+        ("left", "problem"),
+        [
+            ({}, "coarse copy is not that of the space, which has a coarse copy of 4 bits"),
+            ({"quantization": 1, "hnsw": True}, "coarse copy is not that of the space"),
+            ({"quantization": 4, "hnsw": False}, "graph has 0 links a row, not 16"),
+        ],
+    )
+    def test_takes_over_no_collection_without_its_graph_or_coarse_copy(
+        self, server: LoopbackQdrant, left: dict[str, Any], problem: str
+    ) -> None:
+        wanted = stored_as(quantization=4, hnsw=True)
+        with open_store(server.url, create=True) as store:
+            server.local.create_collection(
+                COLLECTION, **space_schema(wanted.dim, Storage(**{"hnsw": True, **left}), Placement())
+            )
+            with pytest.raises(StoreError, match=f"{COLLECTION} that belongs to no space.*{problem}"):
+                store.create_space(wanted, TABLES)
+            assert store.spaces() == []
+
+    def test_takes_over_an_empty_collection_but_none_with_rows(self, server: LoopbackQdrant) -> None:
+        with open_store(server.url, create=True) as store:
+            space = make_space()
+            server.local.create_collection(COLLECTION, **space_schema(space.dim, space.storage, Placement()))
+            row = models.PointStruct(id=1, vector={"signature": [0.5] * space.dim}, payload={})
+            server.local.upsert(COLLECTION, [row])
+            with pytest.raises(StoreError, match=rf"{COLLECTION} that belongs to no space.*it holds 1 rows"):
+                store.create_space(space, TABLES)
+            assert store.spaces() == []
+            server.local.delete(COLLECTION, [1])
+            assert store.create_space(space, TABLES).count() == 0
 
 
 class TestTables:

@@ -170,6 +170,32 @@ class TestRetries:
             collection.count()
         assert len(server.of("Count")) == 1
 
+    def test_of_a_call_that_runs_into_its_deadline_are_made_and_end(
+        self, server: LoopbackQdrant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("RISE_STORE_TIMEOUT", "1")
+        monkeypatch.setattr(retry, "MOST_S", 0.9)  # shorter than the deadline, as 30 seconds are than 60
+        with open_store(server.url, create=True) as store:
+            collection = store.create_space(make_space(), TABLES)
+            server.delay("Count", 2, 1.2)
+            assert collection.count() == 0
+            monkeypatch.setattr(retry, "FIRST_WAIT_S", 0.5)
+            server.calls.clear()
+            server.delay("Count", 9, 1.2)
+            with pytest.raises(StoreError, match="too slow"):
+                collection.count()  # waits for 0.5 to 1 s, and would have to for 1 to 1.5 s more
+            assert len(server.of("Count")) <= 2
+
+    def test_that_the_server_delays_end_after_30_seconds_of_waiting(
+        self, server: LoopbackQdrant, collection: Collection, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        waits: list[float] = []
+        monkeypatch.setattr("tenacity.nap.time.sleep", waits.append)
+        server.fail("Count", 100, Status.RESOURCE_EXHAUSTED, retry_after_s=12)
+        with pytest.raises(StoreError, match="too much to do"):
+            collection.count()
+        assert waits == [12.0, 12.0]
+
     def test_wait_as_long_as_the_server_asks(
         self, server: LoopbackQdrant, collection: Collection, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -204,7 +204,7 @@ class TestRefused:
         assert names(folder) == {"store", "snapshot"}
 
     def test_another_kind_of_store(self, snapshot: Path) -> None:
-        with pytest.raises(StoreError, match=r"is the snapshot of a folder and cannot be restored to http://localhost"):
+        with pytest.raises(StoreError, match=r"is the snapshot of a folder and cannot be restored to a server"):
             restore_store(snapshot, "http://localhost:6333")
 
 
@@ -226,7 +226,7 @@ def test_a_server_is_copied_by_its_own_snapshots(folder: Path, monkeypatch: pyte
         assert verify_store(new, open_store).count == 0
         with open_store(new) as store:
             assert store.open_collection(FINGERPRINT).count() == 20
-        with pytest.raises(StoreError, match="is the snapshot of a server and cannot be restored to"):
+        with pytest.raises(StoreError, match="is the snapshot of a server and cannot be restored to a folder"):
             restore_store(folder / "snapshot", str(folder / "again"))
     assert names(folder) == {"snapshot"}
 

@@ -7,9 +7,12 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from loopback_qdrant import LoopbackQdrant, serving
+from qdrant_client import models
 from store_examples import FINGERPRINT, TABLES, make_id, make_space, quick_folder, run_python
 from whole_rows import whole_payload, whole_point, whole_vector
 
@@ -184,3 +187,52 @@ def test_it_works_over_the_contract(root: Path) -> None:
         report = verify_store("http://somewhere", lambda location: store)
     assert report.count == 0
     assert {check.name for check in report.checks} == {"tables", "rows", "counts", "indexes"}
+
+
+class TestOnAServer:
+    @pytest.fixture
+    def server(self) -> Iterator[LoopbackQdrant]:
+        with serving() as server:
+            with open_store(server.url, create=True) as store:
+                store.create_space(make_space(), TABLES).upsert([whole_point(number) for number in range(130)])
+            yield server
+
+    @pytest.mark.parametrize("writing", ["new rows", "fewer rows", "another licence"])
+    def test_rows_that_change_meanwhile_are_no_damage(self, server: LoopbackQdrant, writing: str) -> None:
+        with open_store(server.url) as other:
+            collection = other.open_collection(FINGERPRINT)
+            first = next(iter(collection.scroll()))
+
+            def write(what: str, done: int, total: int) -> None:
+                if done == 64:
+                    if writing == "new rows":
+                        collection.upsert([whole_point(number) for number in range(200, 300)])
+                    elif writing == "fewer rows":
+                        collection.delete([first.id])
+                    else:
+                        collection.set_payload({first.id: {**first.payload, "license": "mit"}})
+
+            report = verify_store(server.url, open_store, write)
+        assert report.problems == ()
+        checks = {check.name: check for check in report.checks}
+        moved = "indexes" if writing == "another licence" else "counts"
+        assert (checks[moved].checked, checks[moved].problems) == (0, 0)
+        assert "rows changed meanwhile" in (checks[moved].note or "")
+        assert checks["rows"].checked >= 130
+        assert all(check.note is None for check in verify_store(server.url, open_store).checks)
+
+    def test_what_disagrees_twice_is_damage(self, server: LoopbackQdrant, monkeypatch: pytest.MonkeyPatch) -> None:
+        counted, by_value = server.local.count, server.local.facet
+        monkeypatch.setattr(
+            server.local, "count", lambda *args, **more: models.CountResult(count=counted(*args, **more).count + 1)
+        )
+
+        def facet(name: str, key: str, **more: Any) -> models.FacetResponse:
+            found = by_value(name, key, **more)
+            return models.FacetResponse(hits=[]) if key == "dataset" else found
+
+        monkeypatch.setattr(server.local, "facet", facet)
+        found = {problem.where: problem.problem for problem in verify_store(server.url, open_store).problems}
+        assert found.keys() == {FINGERPRINT, "dataset"}
+        assert found[FINGERPRINT] == "131 rows are counted, but 130 can be read"
+        assert "the index of dataset disagrees with the rows" in found["dataset"]

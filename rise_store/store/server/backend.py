@@ -54,7 +54,8 @@ class ServerBackend:
     def create_space(self, space: Space, tables: Tables) -> ServerCollection:
         """Create the collection of a new space and keep its sketch tables in the catalogue; all or nothing.
 
-        A crash on the way leaves a collection that belongs to no space; creating the space again takes it over.
+        A crash on the way leaves an empty collection that belongs to no space; creating the space again takes it over.
+        `StoreError` for one with rows, such as a restore that was cut short leaves.
         """
         found = tables_sha256(tables)
         if found != space.tables_sha256:
@@ -143,11 +144,15 @@ class ServerBackend:
         calls.create(space_schema(space.dim, space.storage, self._placement))
         found = calls.info()
         difference = schema_difference(found, space.dim, space.storage)
+        if difference is None and (rows := calls.count(None)):
+            difference = f"it holds {rows:,} rows, which could be ones that were deleted since"
         if difference is not None:
+            if self.catalogue.find_space(space.fingerprint) is not None:  # made, perhaps filled, since we looked
+                raise self.catalogue.already_there(space.fingerprint)
             # Deleting it here could take it from somebody who is creating the space at this moment.
             raise StoreError(
                 f"the server at {self.location} has a collection {name} that belongs to no space and cannot be used: "
-                f"{difference}. If nobody is creating that space now, delete the collection and try again"
+                f"{difference}. If nobody is creating or restoring that space now, delete the collection and try again"
             )
         # Facets need an index, and one made before the first row costs no pass over the rows.
         for field, kind in INDEXED_FIELDS.items():

@@ -43,27 +43,31 @@ class Address:
     @classmethod
     def parse(cls, url: str) -> Address:
         """The address in `http(s)://host[:port][/NAME][?grpc_port=PORT]`; `ConfigError` for anything else."""
-        parts = urlsplit(url)
-        if parts.username is not None or parts.password is not None:
+        if "@" in url:  # wherever it is: what stands before it may be a key, and the messages below repeat the URL
             raise ConfigError(
                 "the URL of a store holds a user or a key before the @. Put the key into RISE_STORE_API_KEY instead"
             )
+        told = repr(re.split("[?#]", url, maxsplit=1)[0])  # without options, which may be a key
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise ConfigError(f"{told} is not the URL of a store. {_URL_HELP}") from None
         try:
             port = parts.port
-        except ValueError as error:
-            raise ConfigError(f"{url!r} has a port that is no number from 0 to 65535. {_URL_HELP}") from error
+        except ValueError:
+            raise ConfigError(f"{told} has a port that is no number from 0 to 65535. {_URL_HELP}") from None
         options = parse_qs(parts.query, keep_blank_values=True)
         grpc_ports = options.pop("grpc_port", [])
         if not parts.hostname or parts.fragment or options or len(grpc_ports) > 1:
-            raise ConfigError(f"{url!r} is not the URL of a store. {_URL_HELP}")
+            raise ConfigError(f"{told} is not the URL of a store. {_URL_HELP}")
         rest_port = port or _REST_PORT
         grpc_port = grpc_ports[0] if grpc_ports else str(rest_port + 1)
         if not grpc_port.isascii() or not grpc_port.isdigit() or not 1 <= int(grpc_port) <= 65_535:
-            raise ConfigError(f"{url!r} has a gRPC port that is no number from 1 to 65535. {_URL_HELP}")
+            raise ConfigError(f"{told} has a gRPC port that is no number from 1 to 65535. {_URL_HELP}")
         name = parts.path.strip("/") or DEFAULT_NAME
         if not _NAME.fullmatch(name):
             raise ConfigError(
-                f"{url!r} names a store {name!r}: a name has up to 100 letters, digits, - and _, and begins "
+                f"{told} names a store {name!r}: a name has up to 100 letters, digits, - and _, and begins "
                 f"with a letter or digit. {_URL_HELP}"
             )
         return cls(parts.scheme, parts.hostname, rest_port, int(grpc_port), name)
@@ -160,7 +164,8 @@ def connect(url: str) -> Connection:
     """
     address = Address.parse(url)
     key = api_key()
-    if key and address.scheme == "http" and not address.is_loopback and not os.environ.get("RISE_STORE_ALLOW_INSECURE"):
+    allowed = os.environ.get("RISE_STORE_ALLOW_INSECURE") == "1"
+    if key and address.scheme == "http" and not address.is_loopback and not allowed:
         raise ConfigError(
             f"the API key would cross the network in the clear to {address.rest_url}. Use https, or set "
             "RISE_STORE_ALLOW_INSECURE=1 where the network is trusted"
@@ -188,8 +193,17 @@ def connect(url: str) -> Connection:
 
 
 def api_key() -> str | None:
-    """The API key of the environment; None where there is none."""
-    return os.environ.get("RISE_STORE_API_KEY") or os.environ.get("QDRANT_API_KEY") or None
+    """The API key of the environment without space around it; None where there is none.
+
+    `ConfigError` for one that no header can carry.
+    """
+    for variable in ("RISE_STORE_API_KEY", "QDRANT_API_KEY"):
+        key = os.environ.get(variable, "").strip()
+        if key and not (key.isascii() and key.isprintable()):
+            raise ConfigError(f"{variable} holds characters that no key has. Set it to a key of printable ASCII")
+        if key:
+            return key
+    return None
 
 
 def _deadline() -> int:

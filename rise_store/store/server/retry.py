@@ -28,7 +28,7 @@ TRIES = 5
 OPENING_TRIES = 3  # nothing is under way yet, and a wrong address should not take long to be told
 FIRST_WAIT_S = 1.0  # doubled after each try: 1, 2, 4, 8 and up to a second of jitter each, so 19 seconds at most
 LONGEST_WAIT_S = 10.0
-MOST_S = 30.0  # no further try is begun when its wait would end later than this
+MOST_S = 30.0  # of waiting in all; so a call ends within TRIES deadlines and this
 
 _TRANSIENT = (
     grpc.StatusCode.UNAVAILABLE,
@@ -45,7 +45,7 @@ def with_retries(action: Callable[[], T], tries: int | None = None) -> T:
     """The result of `action`, which is tried at most `tries` times (None: `TRIES`); raises what the last try raised."""
     retrying = Retrying(
         retry=retry_if_exception(is_transient),
-        stop=stop_any(stop_after_attempt(TRIES if tries is None else tries), _TooLate()),
+        stop=stop_any(stop_after_attempt(TRIES if tries is None else tries), _TooLong()),
         wait=_wait,
         reraise=True,
     )
@@ -63,6 +63,6 @@ def _wait(state: RetryCallState) -> float:
     return max(backoff, float(error.retry_after_s)) if isinstance(error, ResourceExhaustedResponse) else backoff
 
 
-class _TooLate(stop_base):
+class _TooLong(stop_base):
     def __call__(self, state: RetryCallState) -> bool:
-        return (state.seconds_since_start or 0.0) + state.upcoming_sleep > MOST_S
+        return state.idle_for + state.upcoming_sleep > MOST_S

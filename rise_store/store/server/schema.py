@@ -48,10 +48,6 @@ class Placement:
 
 def space_schema(dim: int, storage: Storage, placement: Placement) -> dict[str, Any]:
     """The arguments of `create_collection` for signatures of `dim` coordinates."""
-    coarse = None
-    if storage.quantization is not None:
-        bits = _BITS[storage.quantization]
-        coarse = models.TurboQuantization(turbo=models.TurboQuantQuantizationConfig(bits=bits, always_ram=True))
     return {
         "vectors_config": {
             VECTOR: models.VectorParams(
@@ -63,8 +59,8 @@ def space_schema(dim: int, storage: Storage, placement: Placement) -> dict[str, 
             )
         },
         # m=0 builds no graph: by default one would be built from about 200 rows of default width on.
-        "hnsw_config": models.HnswConfigDiff(m=16 if storage.hnsw else 0, ef_construct=100),
-        "quantization_config": coarse,
+        "hnsw_config": models.HnswConfigDiff(m=_links(storage), ef_construct=100),
+        "quantization_config": _coarse(storage),
         "optimizers_config": models.OptimizersConfigDiff(
             deleted_threshold=DELETED_THRESHOLD, vacuum_min_vector_number=VACUUM_MIN_VECTORS
         ),
@@ -94,6 +90,11 @@ def schema_difference(found: models.CollectionInfo, dim: int, storage: Storage) 
         return f"it takes {vector.distance} vectors of {vector.size} coordinates, not {dim}"
     if vector.datatype != _DATATYPES[storage.vectors]:
         return f"it keeps vectors as {vector.datatype}, not {storage.vectors}"
+    if found.config.hnsw_config.m != _links(storage):
+        return f"its graph has {found.config.hnsw_config.m} links a row, not {_links(storage)}"
+    if _bits(found.config.quantization_config) != _bits(_coarse(storage)):
+        bits = "no coarse copy" if storage.quantization is None else f"a coarse copy of {storage.quantization} bits"
+        return f"its coarse copy is not that of the space, which has {bits}"
     return None
 
 
@@ -105,6 +106,22 @@ def index_schema(kind: IndexKind) -> models.PayloadSchemaType:
 def index_kind(found: models.PayloadSchemaType) -> IndexKind | None:
     """Our name of an index type of the server; None for one that we have no use for."""
     return _KINDS.get(found.value)
+
+
+def _links(storage: Storage) -> int:
+    return 16 if storage.hnsw else 0
+
+
+def _coarse(storage: Storage) -> models.TurboQuantization | None:
+    if storage.quantization is None:
+        return None
+    bits = _BITS[storage.quantization]
+    return models.TurboQuantization(turbo=models.TurboQuantQuantizationConfig(bits=bits, always_ram=True))
+
+
+def _bits(coarse: object) -> object:
+    """What tells coarse copies apart: the bits of ours, the whole configuration of others."""
+    return coarse.turbo.bits if isinstance(coarse, models.TurboQuantization) else coarse
 
 
 def _replication(placement: Placement) -> dict[str, int]:

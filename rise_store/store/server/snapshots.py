@@ -10,38 +10,31 @@ rows: both directions refuse that.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from rise_store.errors import StoreError
+from rise_store.records import SnapshotFile
 from rise_store.store.server.backend import ServerBackend
 from rise_store.store.server.catalogue import CATALOGUE, Catalogue
 from rise_store.store.server.connection import Address, api_key, connect
 
 SUFFIX = ".snapshot"
+_FILE = re.compile(rf"[0-9A-Za-z][0-9A-Za-z_-]*{re.escape(SUFFIX)}")
 _CHUNK_BYTES = 2**20
 _PATIENCE = httpx.Timeout(30.0, read=3_600.0, write=3_600.0)  # a server answers once a collection is written
 
 FileProgress = Callable[[int, int], None]  # bytes done, bytes in all; of all files that are known so far
 
 
-@dataclass(frozen=True, slots=True)
-class ServerFile:
-    """One file of a snapshot."""
-
-    path: str  # relative to the snapshot's folder
-    bytes: int
-    sha256: str  # hexadecimal
-
-
 def download(
     backend: ServerBackend, folder: Path, progress: FileProgress = lambda done, total: None
-) -> list[ServerFile]:
+) -> list[SnapshotFile]:
     """Take snapshots of all collections of a store and fetch them into `folder`, which exists.
 
     Rows that come in meanwhile may or may not be in it; those acknowledged before are. Nothing is left on the server.
@@ -50,7 +43,7 @@ def download(
     address = backend.connection.address
     if address is None:
         raise StoreError(f"the store at {backend.location} has no REST address to take snapshots over")
-    files: list[ServerFile] = []
+    files: list[SnapshotFile] = []
     with _rest(address, backend.location) as client:
         # The catalogue first: every space that it lists then has its collection in the snapshot.
         files.append(_fetch(client, address, CATALOGUE, folder, 0, progress))
@@ -60,20 +53,27 @@ def download(
     return files
 
 
-def upload(location: str, folder: Path, progress: FileProgress = lambda done, total: None) -> list[ServerFile]:
-    """Make the store at the URL `location` from the snapshot in `folder`; gives the files that were sent.
+def upload(
+    location: str,
+    folder: Path,
+    files: Sequence[SnapshotFile],
+    progress: FileProgress = lambda done, total: None,
+) -> None:
+    """Make the store at the URL `location` from `files` of the snapshot in `folder`, and from nothing else in there.
 
     The catalogue is restored last, so that a store whose restoring was cut short does not exist, and restoring it again
     works. `StoreError` when the store exists, the server is one of several nodes, or a file is refused.
     """
     address = Address.parse(location)
-    catalogue = folder / f"{CATALOGUE}{SUFFIX}"
-    if not catalogue.is_file():
-        raise StoreError(f"{folder} is no snapshot of a server: it has no {catalogue.name}")
-    paths = [*sorted(path for path in folder.glob(f"*{SUFFIX}") if path != catalogue), catalogue]
-    total = sum(path.stat().st_size for path in paths)
+    catalogue = f"{CATALOGUE}{SUFFIX}"
+    if catalogue not in {file.path for file in files}:
+        raise StoreError(f"{folder} is no snapshot of a server: it has no {catalogue}")
+    for file in files:
+        if not _FILE.fullmatch(file.path):
+            raise StoreError(f"{folder} is no snapshot of a server: {file.path!r} is not the file of a collection")
+    total = sum(file.bytes for file in files)
+    done = 0
     _check_vacant(location, address)
-    files: list[ServerFile] = []
     with _rest(address, location) as client:
         peers = _result(client.get("/cluster")).get("peers") or {}
         if len(peers) > 1:
@@ -81,18 +81,16 @@ def upload(location: str, folder: Path, progress: FileProgress = lambda done, to
                 f"the server at {location} is one of {len(peers)} nodes, which a snapshot cannot be spread over. "
                 "Restore it to a single node, and copy it with rise-store migrate"
             )
-        for path in paths:
-            file = ServerFile(path.name, path.stat().st_size, _sha256(path))
-            with path.open("rb") as body:
+        for file in sorted(files, key=lambda file: (file.path == catalogue, file.path)):
+            with (folder / file.path).open("rb") as body:
                 answer = client.post(
-                    f"/collections/{address.name}.{path.name.removesuffix(SUFFIX)}/snapshots/upload",
+                    f"/collections/{address.name}.{file.path.removesuffix(SUFFIX)}/snapshots/upload",
                     params={"priority": "snapshot", "wait": "true", "checksum": file.sha256},
-                    files={"snapshot": (path.name, body, "application/octet-stream")},
+                    files={"snapshot": (file.path, body, "application/octet-stream")},
                 )
             _result(answer)
-            files.append(file)
-            progress(sum(done.bytes for done in files), total)
-    return files
+            done += file.bytes
+            progress(done, total)
 
 
 def _check_vacant(location: str, address: Address) -> None:
@@ -110,7 +108,7 @@ def _check_vacant(location: str, address: Address) -> None:
 
 def _fetch(
     client: httpx.Client, address: Address, what: str, folder: Path, done: int, progress: FileProgress
-) -> ServerFile:
+) -> SnapshotFile:
     collection = f"/collections/{address.name}.{what}"
     _check_whole(client, collection)
     taken = _result(client.post(f"{collection}/snapshots", params={"wait": "true"}))
@@ -136,7 +134,7 @@ def _fetch(
             f"the snapshot of {collection} at {address.rest_url} arrived damaged: SHA-256 {digest.hexdigest()}, "
             f"expected {expected}. Take it again"
         )
-    return ServerFile(path.name, size, digest.hexdigest())
+    return SnapshotFile(path=path.name, bytes=size, sha256=digest.hexdigest())
 
 
 def _check_whole(client: httpx.Client, collection: str) -> None:
@@ -154,8 +152,11 @@ def _check_whole(client: httpx.Client, collection: str) -> None:
 def _rest(address: Address, location: str) -> Iterator[httpx.Client]:
     key = api_key()
     headers = {"api-key": key} if key else {}
+    # A transport of our own takes no proxy from the environment, which would be sent the key in the clear. Unlike
+    # `trust_env=False` it heeds SSL_CERT_FILE.
+    transport = httpx.HTTPTransport() if address.is_loopback else None
     try:
-        with httpx.Client(base_url=address.rest_url, headers=headers, timeout=_PATIENCE) as client:
+        with httpx.Client(base_url=address.rest_url, headers=headers, timeout=_PATIENCE, transport=transport) as client:
             yield client
     except httpx.HTTPError as error:
         reason = " ".join(str(error).split())[:400] or type(error).__name__
@@ -179,14 +180,6 @@ def _result(answer: httpx.Response) -> Any:
     remedy = "Set RISE_STORE_API_KEY to a key that may do this" if answer.status_code in (401, 403) else _REMEDY
     call = f"{answer.request.method} {answer.request.url.copy_with(query=None)}"
     raise StoreError(f"the server refused {call}: {answer.status_code} {reason}. {remedy}")
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 _REMEDY = "The log of the server may say more"
