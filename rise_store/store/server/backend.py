@@ -141,9 +141,10 @@ class ServerBackend:
 
     def _create_collection(self, name: str, space: Space) -> None:
         calls = Calls(self.connection, name)
-        calls.create(space_schema(space.dim, space.storage, self._placement))
+        made_now = calls.create(space_schema(space.dim, space.storage, self._placement))
         found = calls.info()
-        difference = schema_difference(found, space.dim, space.storage)
+        # Of a collection that was there before, nobody knows how it was made, nor whose rows are in it.
+        difference = None if made_now else schema_difference(found, space.dim, space.storage)
         if difference is None and (rows := calls.count(None)):
             difference = f"it holds {rows:,} rows, which could be ones that were deleted since"
         if difference is not None:

@@ -135,14 +135,16 @@ class Calls:
         """Whether the server has the collection."""
         return self.connection.call("look for a collection", lambda client: client.collection_exists(self.name))
 
-    def create(self, schema: dict[str, Any]) -> None:
-        """Create the collection unless it exists; several may do this at once."""
-        self.connection.call("create a collection", lambda client: self._create(client, schema))
+    def create(self, schema: dict[str, Any]) -> bool:
+        """Create the collection unless it exists; several may do this at once. Whether this call is known to have."""
+        return self.connection.call("create a collection", lambda client: self._create(client, schema))
 
-    def _create(self, client: Any, schema: dict[str, Any]) -> None:
+    def _create(self, client: Any, schema: dict[str, Any]) -> bool:
         try:
             client.create_collection(self.name, **schema)
         except Exception:
             # Somebody else was faster, or an earlier try of ours succeeded and its answer was lost.
             if not client.collection_exists(self.name):
                 raise
+            return False
+        return True
