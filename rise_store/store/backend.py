@@ -127,7 +127,8 @@ class Collection(Protocol):
     def search(self, requests: Sequence[SearchRequest], approximation: Approximation | None = None) -> list[list[Hit]]:
         """Answer requests in one pass; exact unless an approximation is asked for.
 
-        `ConfigError` for an approximation that the space's storage has not, or one of a scaled request.
+        `ConfigError` for an approximation that the space's storage has not, or one of a scaled request or with an
+        offset: the pages of approximate rankings overlap, and leave rows out.
         """
         ...
 
@@ -155,7 +156,10 @@ class Collection(Protocol):
         ...
 
     def facet(self, field: str, limit: int = 100, where: Filter | None = None) -> dict[str, int]:
-        """Exact counts by value of a field with a keyword index, largest first; `FilterError` for another field."""
+        """Exact counts by value of a field with a keyword index, largest first; `FilterError` for another field.
+
+        `ConfigError` for a limit out of range.
+        """
         ...
 
     def has_field(self, field: str) -> bool:

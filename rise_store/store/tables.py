@@ -49,7 +49,8 @@ def load_tables(source: Path | IO[bytes], sha256: str, where: object) -> dict[st
             for name in archive.namelist():
                 with archive.open(name) as file:
                     tables[name.removesuffix(".npy")] = np.lib.format.read_array(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    # RuntimeError: of a name that is marked as encrypted.
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise StoreError(f"the sketch tables in {where} cannot be read: {error}. {_REMEDY}") from error
     found = tables_sha256(tables)
     if found != sha256:

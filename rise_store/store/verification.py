@@ -150,8 +150,10 @@ def _row_problems(rows: list[StoredPoint], space: Space) -> Iterator[tuple[Store
                 problems.append(f"has a signature of length {found[0]:.4f} instead of 1")
             norms = row.payload.get("channel_norms")
             if not problems and isinstance(norms, dict) and {"rh", "gh"} <= norms.keys():
-                stated = np.array([norms["rh"], norms["gh"]])
-                if np.abs(stated - found[1:]).max() > tolerance:
+                stated = [norms["rh"], norms["gh"]]
+                if not all(isinstance(norm, int | float) for norm in stated):
+                    problems.append(f"has the channel_norms {norms} in its payload, which is not numbers rh and gh")
+                elif np.abs(stated - found[1:]).max() > tolerance:
                     problems.append(
                         f"has channel norms {stated[0]:.4f} and {stated[1]:.4f} in its payload, but its signature has "
                         f"{found[1]:.4f} and {found[2]:.4f}"

@@ -188,10 +188,13 @@ class TestRefused:
         ("request_", "problem"),
         [
             (SearchRequest(QUERY, 0), "limit"),
+            (SearchRequest(QUERY, 2**64), "limit"),
             (SearchRequest(QUERY, 1, offset=-1), "offset"),
+            (SearchRequest(QUERY, 1, offset=2**64), "offset"),
             (SearchRequest(QUERY, 1, min_score=float("nan")), "least score"),
             (SearchRequest(QUERY, 1, scaling=RowNorm(0.0, 0.0)), "cannot be scaled"),
             (SearchRequest(QUERY, 1, scaling=RowNorm(float("inf"), 1.0)), "cannot be scaled"),
+            (SearchRequest(QUERY, 1, scaling=RowNorm(1e-320, 0.0)), "cannot be scaled.*would overflow"),
         ],
     )
     def test_numbers_out_of_range(self, collection: Collection, request_: SearchRequest, problem: str) -> None:
@@ -248,3 +251,6 @@ class TestSample:
 
     def test_of_nothing_is_empty(self, collection: Collection) -> None:
         assert collection.sample(5) == []
+
+    def test_of_any_size_has_all_rows(self, rows: Collection) -> None:
+        assert len(rows.sample(2**64)) == 300

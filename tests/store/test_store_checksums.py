@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def test_a_damaged_file_of_the_engine_is_named(root: Path, pattern: str, damage:
         with pytest.raises(StoreError) as caught:
             count(root)
         assert str(path) in str(caught.value)
-        assert "is missing" if damage == "remove" else "is damaged" in str(caught.value)
+        assert ("is missing" if damage == "remove" else "is damaged") in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -190,15 +191,23 @@ def test_a_process_that_died_after_reading_is_no_damage(root: Path) -> None:
         assert count(root) == 320
 
 
-def test_files_that_abort_a_process_abort_a_child(root: Path) -> None:
+def test_an_error_of_the_system_while_a_space_is_opened_is_one_of_the_store(root: Path) -> None:
+    (space_folder(root) / "checksums.stale.json").mkdir()  # in the way, as a read-only disk would be
+    with pytest.raises(StoreError, match=r"could not open a space: .*directory.*Check the disk"):
+        count(root)
+
+
+@pytest.mark.parametrize("interpreter", ["sys.executable", "sys._base_executable"])
+def test_files_that_abort_a_process_abort_a_child(root: Path, interpreter: str) -> None:
     # Of this file the engine reads how many points there are, and reserves a bit for each (qdrant-edge-py 0.9.0).
     path = segment_file(root, "payload_index/*/point_to_values.bin")
     with path.open("r+b") as file:
         file.write((2**60).to_bytes(8, "little") * 8)
     (space_folder(root) / "checksums.json").unlink()
     output = run_python(
-        """
+        f"""
         import sys
+        sys.executable = {interpreter}  # that of a virtual environment finds the engine only along our import path
         from store_examples import *
         from rise_store.errors import StoreError
         from rise_store.store import open_store
@@ -211,6 +220,25 @@ def test_files_that_abort_a_process_abort_a_child(root: Path) -> None:
         root,
     )
     assert "a process that opened them was killed by signal 6" in output
+
+
+@pytest.mark.parametrize("interpreter", ["false", "no-such-program", "killed"])
+def test_a_trial_that_cannot_start_finds_no_damage(
+    root: Path, tmp_path: Path, interpreter: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    killed = tmp_path / "killed"
+    killed.write_text("#!/bin/sh\nkill -9 $$\n")
+    killed.chmod(0o755)
+    (space_folder(root) / "checksums.json").unlink()
+    monkeypatch.setattr(sys, "executable", str(killed) if interpreter == "killed" else interpreter)
+    assert count(root) == 320
+    assert "is opened without trying it" in caplog.text
+
+
+def test_a_trial_that_starts_is_not_mentioned(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (space_folder(root) / "checksums.json").unlink()
+    assert count(root) == 320
+    assert caplog.text == ""
 
 
 class TestHoles:

@@ -19,7 +19,7 @@ from store_examples import (
     make_vector,
 )
 
-from rise_store.errors import FilterError, InputError, SignatureError, StoreError
+from rise_store.errors import ConfigError, FilterError, InputError, SignatureError, StoreError
 from rise_store.store import And, Backend, Collection, Equals, Or, Point, SearchRequest
 
 
@@ -298,6 +298,11 @@ class TestReading:
         assert list(collection.facet("dataset").items()) == [("books", 20), ("films", 10)]
         assert collection.facet("dataset", limit=1) == {"books": 20}
         assert collection.facet("license") == {}
+
+    @pytest.mark.parametrize("limit", [-1, 0, 2**64])
+    def test_facet_refuses_limits_out_of_range(self, collection: Collection, limit: int) -> None:
+        with pytest.raises(ConfigError, match=f"the limit of counts by value is {limit}"):
+            collection.facet("dataset", limit=limit)
 
     @pytest.mark.parametrize("field", ["metadata.topic", "tokens", "nonsense", "text"])
     def test_facet_refuses_other_fields(self, collection: Collection, field: str) -> None:

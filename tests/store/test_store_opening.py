@@ -12,6 +12,7 @@ from store_examples import FINGERPRINT, TABLES, make_point, make_space, make_vec
 
 from rise_store.errors import StoreError, StoreInUseError
 from rise_store.store import SearchRequest, open_store
+from rise_store.store.embedded.checksums import Checksums
 
 
 def test_a_store_outlives_the_process_that_made_it(root: Path) -> None:
@@ -162,6 +163,25 @@ class TestLock:
             open_store(root)
         spaces.unlink()
         open_store(root).close()
+
+    def test_ctrl_c_while_closing_frees_it_and_closes_all_spaces(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        finish = Checksums.finish
+
+        def interrupted(checksums: Checksums) -> None:
+            monkeypatch.setattr(Checksums, "finish", finish)
+            raise KeyboardInterrupt
+
+        store = open_store(root, create=True)
+        for fingerprint in ("aa", "bb"):
+            store.create_space(make_space(fingerprint), TABLES).upsert([make_point(1)])
+        monkeypatch.setattr(Checksums, "finish", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            store.close()
+        assert [Checksums(root / "spaces" / name).clean for name in ("aa", "bb")] == [False, True]
+        with open_store(root) as store:
+            assert [store.open_collection(name).count() for name in ("aa", "bb")] == [1, 1]
 
     def test_a_killed_process_leaves_it_free(self, root: Path) -> None:
         process = start_python(

@@ -149,12 +149,15 @@ def test_what_the_storage_has_not_is_refused(root: Path) -> None:
             (both, Approximation("quantized"), "serves only walks of the graph"),
             (coarse, Approximation("quantized", oversampling=0.5), "oversampling"),
             (graph, Approximation("hnsw", ef=0), "ef"),
+            (graph, Approximation("hnsw", ef=2**64), "ef"),
         ):
             with pytest.raises(ConfigError, match=problem):
                 collection.search([SearchRequest(query, 1)], approximation)
         for scaling in (RowNorm(1.0, 1.0), PerChannel()):
             with pytest.raises(ConfigError, match="only dot products"):
                 both.search([SearchRequest(query, 1, scaling=scaling)], Approximation("hnsw"))
+        with pytest.raises(ConfigError, match=r"cannot pass over 10 rows: .*pages would overlap"):
+            both.search([SearchRequest(query, 1), SearchRequest(query, 1, offset=10)], Approximation("hnsw"))
 
 
 @pytest.mark.parametrize("vectors", ["turbo8", "turbo4"])

@@ -28,7 +28,7 @@ from whole_rows import whole_point
 
 from rise_store.errors import StoreError, StoreFullError, StoreInUseError
 from rise_store.store import SearchRequest, open_store
-from rise_store.store.embedded import snapshots
+from rise_store.store.embedded import drafts, snapshots
 from rise_store.store.embedded.disk import size_bytes
 from rise_store.store.snapshots import restore_store, snapshot_store
 from rise_store.store.verification import verify_store
@@ -238,21 +238,26 @@ def test_a_killed_copy_leaves_nothing_that_looks_complete(root: Path, folder: Pa
         import sys, time
         from pathlib import Path
         from rise_store.store.snapshots import restore_store, snapshot_store
-        root, folder = sys.argv[1], Path(sys.argv[2])
-        progress = lambda done, total: print(done)
+        root, folder, files = sys.argv[1], Path(sys.argv[2]), int(sys.argv[4])
+        def progress(done, total):
+            global files
+            files -= 1
+            print(done)
+            if files == 0:
+                time.sleep(600)  # until it is killed
         if sys.argv[3] == "snapshot":
             snapshot_store(root, folder / "new", progress)
         else:
             restore_store(folder / "snapshot", str(folder / "new"), progress)
-        print("complete")
-        time.sleep(600)
     """
     chance = random.Random(time.time_ns())
-    for _ in range(3):
-        process = start_python(script, root, folder, work)
-        lines = kill_after(process, chance.randint(1, 140))
-        if "complete" not in lines:
-            assert not (folder / "new").exists()
+    source = root if work == "snapshot" else folder / "snapshot"
+    for share in (0.0, chance.random(), 1.0):
+        in_all = sum(path.is_file() for path in source.rglob("*")) - 1  # all but the lock, or the manifest
+        files = max(1, round(share * in_all))
+        process = start_python(script, root, folder, work, files)
+        assert len(kill_after(process, files)) == files
+        assert not (folder / "new").exists()
         assert len(list(folder.glob(".new.draft-*"))) <= 1  # the next run removes what the last one left
         assert verify_store(str(root), open_store).count == 0
     if work == "snapshot":
@@ -260,3 +265,22 @@ def test_a_killed_copy_leaves_nothing_that_looks_complete(root: Path, folder: Pa
     else:
         restore_store(folder / "snapshot", str(folder / "new"))
     assert names(folder) == {"store", "snapshot", "new"}
+
+
+def test_a_copy_leaves_alone_another_one_that_is_nearly_complete(
+    root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync_tree = drafts.sync_tree
+
+    def overtaken(draft: Path) -> None:
+        monkeypatch.setattr(drafts, "sync_tree", sync_tree)
+        with pytest.raises(InterruptedError), drafts.draft_of(folder / "snapshot"):
+            raise InterruptedError
+        sync_tree(draft)
+
+    monkeypatch.setattr(drafts, "sync_tree", overtaken)
+    snapshot_store(str(root), folder / "snapshot")
+    assert names(folder) == {"store", "snapshot"}
+    assert names(folder / "snapshot") == {"store.json", "spaces", "manifest.json"}
+    restore_store(folder / "snapshot", str(folder / "again"))
+    assert answers(folder / "again") == answers(root)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from store_examples import FINGERPRINT, TABLES, make_id, make_payload, make_point, make_space, make_vector
 
+from rise_store.errors import StoreError
 from rise_store.store import Collection, Point, SearchRequest, open_store
 from rise_store.store.embedded import upkeep
 
@@ -151,3 +152,27 @@ def test_the_state_file_says_what_was_closed_and_what_is_untidy(root: Path) -> N
         assert state(root) == {"points": None, "untidy": True}
         collection.compact()
     assert state(root) == {"points": 1, "untidy": False}
+
+
+def test_a_collection_that_could_not_be_loaded_again_is_opened_anew(root: Path) -> None:
+    with open_store(root, create=True) as store:
+        collection = store.create_space(make_space(), TABLES)
+        collection.upsert([make_point(number) for number in range(10)])
+        log = root / "spaces" / FINGERPRINT / "points" / "wal"
+        parts = list(log.glob("open-*"))
+        for part in parts:
+            part.rename(root.parent / part.name)
+        with pytest.raises(StoreError, match="files are missing"):
+            collection.tidy()
+        with pytest.raises(StoreError, match="files are missing"):
+            store.open_collection(FINGERPRINT)
+        for part in parts:
+            (root.parent / part.name).rename(part)
+        with pytest.raises(StoreError, match="is closed"):
+            collection.count()
+        again = store.open_collection(FINGERPRINT)
+        assert again.count() == 10
+        again.upsert([make_point(10)])
+        assert store.open_collection(FINGERPRINT) is again
+    with open_store(root) as store:
+        assert store.open_collection(FINGERPRINT).count() == 11

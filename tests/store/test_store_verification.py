@@ -68,6 +68,27 @@ def test_an_empty_store(root: Path) -> None:
     assert verified(root).count == 0
 
 
+def test_a_store_whose_process_died_while_it_was_made(root: Path) -> None:
+    shutil.rmtree(root / "spaces")
+    assert verified(root).count == 0
+
+
+def test_the_lock_of_a_copy_whose_process_died_at_its_end_is_no_problem(root: Path) -> None:
+    (root / ".draft-lock").touch()
+    assert verified(root).count == 0
+
+
+def test_tables_that_are_marked_as_encrypted(root: Path) -> None:
+    path = root / "spaces" / FINGERPRINT / "tables.npz"
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"PK\x01\x02") + 8] ^= 1  # the flags of the last entry
+    path.write_bytes(data)
+    (path.parent / "checksums.json").unlink()
+    where, problem = only_problem(root)
+    assert where == FINGERPRINT
+    assert "cannot be read: File 'hidden_sign.npy' is encrypted" in problem
+
+
 @pytest.mark.parametrize("pattern", ["page_0.dat", "chunk_0.mmap", "space.json", "tables.npz", "segment.json"])
 def test_decay_on_the_disk_is_found_by_content(root: Path, pattern: str) -> None:
     path = sorted((root / "spaces" / FINGERPRINT).rglob(pattern))[0]
@@ -148,6 +169,13 @@ class TestRows:
         del payload[field]
         change(root, [Point(make_id(3), whole_vector(3), payload)])
         assert only_problem(root)[1] == f"has no {field} in its payload"
+
+    @pytest.mark.parametrize("norm", [None, "0.5", [0.5], {"x": 1}])
+    def test_channel_norms_that_are_no_numbers(self, root: Path, norm: object) -> None:
+        payload = whole_payload(3)
+        payload["channel_norms"]["rh"] = norm
+        change(root, [Point(make_id(3), whole_vector(3), payload)])
+        assert re.match("has the channel_norms .* numbers rh and gh", only_problem(root)[1])
 
     def test_many_problems_are_counted_and_some_are_listed(self, root: Path) -> None:
         change(root, [Point(make_id(number), whole_vector(number) * 3, whole_payload(number)) for number in range(120)])

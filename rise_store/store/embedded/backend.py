@@ -51,7 +51,8 @@ class EmbeddedBackend:
     def spaces(self) -> list[Space]:
         """The spaces of the store, oldest first."""
         self._check_open()
-        return self._folder.spaces()
+        with engine_errors(self.location, "list its spaces"):
+            return self._folder.spaces()
 
     def create_space(self, space: Space, tables: Tables) -> EmbeddedCollection:
         """Create the collection of a new space and keep its sketch tables beside it; all or nothing."""
@@ -65,23 +66,25 @@ class EmbeddedBackend:
             self._check_open()
             # The empty indexes take 88 MiB where files have no holes, as on tmpfs (qdrant-edge-py 0.9.0).
             needed = 128 * MIB + sum(table.nbytes for table in tables.values())
-            require_free(self._folder.root, needed, "create a space", self.location)
-            with engine_errors(self.location, "create a space"), self._folder.new_space(space) as draft:
-                write_tables(draft / "tables.npz", tables)
-                SpaceState(points=0, untidy=False).write(draft)
-                create_shard(draft / "points", self.location, new_shard_config(space))
-                Checksums(draft).finish()
+            with engine_errors(self.location, "create a space"):
+                require_free(self._folder.root, needed, "create a space", self.location)
+                with self._folder.new_space(space) as draft:
+                    write_tables(draft / "tables.npz", tables)
+                    SpaceState(points=0, untidy=False).write(draft)
+                    create_shard(draft / "points", self.location, new_shard_config(space))
+                    Checksums(draft).finish()
             return self.open_collection(space.fingerprint)
 
     def open_collection(self, fingerprint: str) -> EmbeddedCollection:
         """The collection of a space; `StoreError` when the store has none of that fingerprint, or it is damaged."""
         with self._mutex:
             self._check_open()
-            if fingerprint not in self._collections:
+            known = self._collections.get(fingerprint)
+            if known is None or known.failed:
                 space = self._folder.space(fingerprint)
                 folder = self._folder.space_folder(fingerprint)
-                self._collections[fingerprint] = EmbeddedCollection(space, folder, self.location)
-            return self._collections[fingerprint]
+                known = self._collections[fingerprint] = EmbeddedCollection(space, folder, self.location)
+            return known
 
     def tables(self, fingerprint: str) -> dict[str, npt.NDArray[Any]]:
         """The sketch tables that were kept with a space; `StoreError` when they are damaged."""
@@ -95,17 +98,19 @@ class EmbeddedBackend:
             if self._closed:
                 return
             self._closed = True
-            errors: list[StoreError] = []
-            for collection in self._collections.values():
-                try:
-                    collection.close()
-                except StoreError as error:
-                    errors.append(error)
-            if self._failed and self._made_here:
-                self._folder.remove_if_empty()  # a model that could not be loaded should leave no trace
-            self._lock.release()
+            errors: list[BaseException] = []
+            try:
+                for collection in self._collections.values():
+                    try:
+                        collection.close()
+                    except BaseException as error:  # after Ctrl-C too the others are closed and the lock is released
+                        errors.append(error)
+                if self._failed and self._made_here:
+                    self._folder.remove_if_empty()  # a model that could not be loaded should leave no trace
+            finally:
+                self._lock.release()
         if errors:
-            raise errors[0]
+            raise min(errors, key=lambda error: isinstance(error, StoreError))  # Ctrl-C before what went wrong
 
     def __enter__(self) -> EmbeddedBackend:
         return self

@@ -33,7 +33,7 @@ from rise_store.store.filters import Filter
 from rise_store.store.json_values import encode, encoded_bytes
 from rise_store.store.paths import engine_path, join_path, parse_path
 from rise_store.store.payload import check_keyword_field, describe_example
-from rise_store.store.requests import check_requests
+from rise_store.store.requests import LARGEST, check_limit, check_requests
 from rise_store.store.translate import to_edge
 from rise_store.store.vectors import check_queries, check_signatures, scaled_queries
 
@@ -170,7 +170,7 @@ class EmbeddedCollection:
         if size < 1:
             return []
         with self._engine.using("sample rows") as shard:
-            drawn = shard.query(edge.QueryRequest(size, query=edge.Sample.Random))
+            drawn = shard.query(edge.QueryRequest(min(size, LARGEST), query=edge.Sample.Random))
         # One that was deleted meanwhile is left out.
         return list(self.retrieve([cast(UUID, point.id) for point in drawn], with_vectors=with_vectors).values())
 
@@ -193,7 +193,11 @@ class EmbeddedCollection:
         return dict(self._indexes)
 
     def facet(self, field: str, limit: int = 100, where: Filter | None = None) -> dict[str, int]:
-        """Exact counts by value of a field with a keyword index, largest first; `FilterError` for another field."""
+        """Exact counts by value of a field with a keyword index, largest first; `FilterError` for another field.
+
+        `ConfigError` for a limit out of range.
+        """
+        check_limit(limit, "counts by value")
         filter = self._filter(where)
         check_keyword_field(field, self._indexes)
         with self._engine.using("count by value") as shard:
@@ -228,6 +232,11 @@ class EmbeddedCollection:
     def size_bytes(self) -> int:
         """Bytes that the collection takes on disk."""
         return size_bytes(self._folder)
+
+    @property
+    def failed(self) -> bool:
+        """Whether an error closed it, as when `tidy` could not load the shard again; opening it anew may succeed."""
+        return self._engine.failed
 
     def close(self) -> None:
         """Flush and close; closing twice is fine."""

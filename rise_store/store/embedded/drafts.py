@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from rise_store.errors import StoreError
 from rise_store.store.embedded.disk import sync, sync_tree
 
-_LOCK_NAME = ".draft-lock"
+LOCK_NAME = ".draft-lock"
 
 
 @contextmanager
@@ -31,17 +31,21 @@ def draft_of(target: Path) -> Iterator[Path]:
         _remove_dead(leftover)
     draft = target.parent / f"{prefix}{uuid4().hex}"
     draft.mkdir()
-    lock = FileLock(draft / _LOCK_NAME, thread_local=False, is_singleton=False)
+    lock = FileLock(draft / LOCK_NAME, thread_local=False, is_singleton=False)
     lock.acquire(blocking=False)
     try:
         yield draft
-        lock.release(force=True)
-        (draft / _LOCK_NAME).unlink(missing_ok=True)
         sync_tree(draft)
         check_vacant(target)
         if target.exists():
             target.rmdir()
+        if os.name == "nt":  # Windows renames no folder in which a file is open
+            lock.release(force=True)
+        # Locked until it has its name: without, another process takes the draft for a dead one's and removes it.
         os.rename(draft, target)
+        (target / LOCK_NAME).unlink(missing_ok=True)
+        lock.release(force=True)
+        sync(target)
         sync(target.parent)
     except BaseException:
         lock.release(force=True)
@@ -56,7 +60,7 @@ def check_vacant(target: Path) -> None:
 
 
 def _remove_dead(draft: Path) -> None:
-    lock = FileLock(draft / _LOCK_NAME, thread_local=False, is_singleton=False)
+    lock = FileLock(draft / LOCK_NAME, thread_local=False, is_singleton=False)
     try:
         lock.acquire(blocking=False)
     except (Timeout, OSError):

@@ -109,6 +109,7 @@ class Engine:
         self._pid = os.getpid()
         self._mutex = threading.RLock()
         self._shard: edge.EdgeShard | None = None
+        self.failed = False  # an error of `reload` closed it
         self._load(config)
         _open_engines.add(self)
 
@@ -131,8 +132,12 @@ class Engine:
         with self.using("reload") as shard:
             shard.flush()
             self._shard = None
-            shard.close()
-            self._load(config)
+            try:
+                shard.close()
+                self._load(config)
+            except BaseException:
+                self.failed = True
+                raise
 
     def close(self) -> None:
         """Flush and close; closing twice, or in a forked child, does nothing."""

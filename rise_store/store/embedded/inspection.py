@@ -7,12 +7,13 @@ from pathlib import Path
 
 from rise_store.errors import StoreError
 from rise_store.store.embedded.checksums import REMEDY, Checksums
+from rise_store.store.embedded.drafts import LOCK_NAME
 from rise_store.store.embedded.engine import engine_errors
 from rise_store.store.embedded.layout import StoreFolder, check_location
 from rise_store.store.embedded.lock import StoreLock
 from rise_store.store.findings import Findings
 
-_OURS = {"store.json", "lock", "spaces", "store.json.tmp"}
+_OURS = {"store.json", "lock", "spaces", "store.json.tmp", LOCK_NAME}
 _OURS_OF_SPACE = {"space.json", "tables.npz", "state.json", "state.json.tmp", "points"}
 
 
@@ -28,8 +29,10 @@ def inspect_folder(
     try:
         with engine_errors(str(root), "read its files"):
             folder = StoreFolder(root)
-            leftovers = sorted((root / "spaces").glob(".new-*"))
-            spaces = sorted(path for path in (root / "spaces").iterdir() if path not in leftovers)
+            below = root / "spaces"  # not there yet when a process died while it created the store
+            entries = sorted(below.iterdir()) if below.exists() else []
+            leftovers = [path for path in entries if path.name.startswith(".new-")]
+            spaces = [path for path in entries if path not in leftovers]
             _find_orphans(root, spaces, len(leftovers), findings)
             damaged = [space.name for space in spaces if not _is_whole(folder, space, findings, progress)]
             return [space.name for space in spaces if space.name not in damaged], damaged

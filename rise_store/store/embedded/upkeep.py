@@ -53,9 +53,10 @@ class Upkeep:
         # What replaying the log, flushing and opening may take; opening on a disk without a free byte is a SIGBUS.
         self._headroom = 32 * MIB + _FLUSH_ROWS * self._row_bytes
         cleanly_closed = self._state.points is not None
-        require_free(folder, 16 * MIB if cleanly_closed else self._headroom, "open it", location)
-        self._checksums = Checksums(folder)
-        self._checksums.begin()
+        with engine_errors(location, "open a space"):
+            require_free(folder, 16 * MIB if cleanly_closed else self._headroom, "open it", location)
+            self._checksums = Checksums(folder)
+            self._checksums.begin()
         if not self._checksums.clean:
             check_shard_files(folder / "points")
             try_opening(folder / "points")

@@ -17,7 +17,7 @@ from rise_store.store.filters import Filter
 from rise_store.store.json_values import encoded_bytes
 from rise_store.store.paths import engine_path, join_path, parse_path
 from rise_store.store.payload import check_keyword_field, describe_example
-from rise_store.store.requests import check_requests
+from rise_store.store.requests import LARGEST, check_limit, check_requests
 from rise_store.store.selection import read_payload
 from rise_store.store.server.answers import answers
 from rise_store.store.server.calls import Calls
@@ -131,10 +131,14 @@ class ServerCollection:
         if size < 1:
             return []
         # One that was deleted meanwhile is left out.
-        return list(self.retrieve(self._calls.sample(size), with_vectors=with_vectors).values())
+        return list(self.retrieve(self._calls.sample(min(size, LARGEST)), with_vectors=with_vectors).values())
 
     def facet(self, field: str, limit: int = 100, where: Filter | None = None) -> dict[str, int]:
-        """Exact counts by value of a field with a keyword index, largest first; `FilterError` for another field."""
+        """Exact counts by value of a field with a keyword index, largest first; `FilterError` for another field.
+
+        `ConfigError` for a limit out of range.
+        """
+        check_limit(limit, "counts by value")
         filter = self._filter(where)
         check_keyword_field(field, self.indexes())
         counts = self._calls.facet(engine_path(field), limit, filter)
