@@ -16,9 +16,10 @@ from rise_store.digests import json_sha256
 from rise_store.errors import ConfigError, InputError, SpaceMismatchError
 from rise_store.lifecycle.pages import Progress, rows_a_page
 from rise_store.lifecycle.published_index import IndexRow, PublishedIndex
-from rise_store.lifecycle.rows import Row, Written, length, reason, target_collection, write_rows
+from rise_store.lifecycle.rows import Row, Written, reason, target_collection, write_rows
 from rise_store.records import ChannelNorms, Dataset, EstimatorConfig, Example, ImportReport, Space
 from rise_store.store import Backend, Vector, build_payload, point_id, tables_sha256
+from rise_store.store.row_check import length
 
 if TYPE_CHECKING:
     from rise_store.signature import SignatureEncoder
