@@ -26,8 +26,8 @@ def delete_examples(
     """Count the examples that all conditions name, and with `act` delete them.
 
     All collections are counted before the first example goes, so that a filter which one of them cannot answer leaves
-    all of them whole. Deleting is logical: their bytes stay in the files until the collection is compacted. Repeating it after a crash
-    deletes the rest.
+    all of them whole. Deleting is logical: their bytes stay in the files until the collection is compacted. Repeating
+    it after a crash deletes the rest.
 
     Args:
         collections: where to look.

@@ -87,6 +87,11 @@ class PublishedIndex:
         self.tables, self.widths = _tables(folder / "projections.npz")
         self._shards = _listed(manifest, folder) if manifest.get("shards") else _found(folder)
         self.rows = sum(shard.rows for shard in self._shards)
+        stated = manifest.get("num_rows")
+        if stated is not None and stated != self.rows:
+            raise InputError(
+                f"{folder} is incomplete: its manifest says {stated!r} rows, its shards have {self.rows}; build it anew"
+            )
 
     def estimator(self, stated: Mapping[str, Any]) -> EstimatorConfig:
         """The index's settings; `stated` ones take precedence, what neither names is as published.

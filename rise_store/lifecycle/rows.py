@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection as Container
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from rise_store.digests import canonical_json
@@ -57,19 +55,19 @@ class Written:
         return Written(self.new + other.new, self.replaced + other.replaced, self.unchanged + other.unchanged)
 
 
-def write_rows(collection: Collection, rows: Sequence[Row], *, ignoring: Container[str] = ()) -> Written:
+def write_rows(collection: Collection, rows: Sequence[Row], *, comparing: Sequence[str] | None = None) -> Written:
     """Store the rows that the collection does not hold equal, within the precision of its storage.
 
     Args:
         collection: where they go.
         rows: checked rows of its space; of rows with the same id the last one counts.
-        ignoring: payload fields that make no difference, such as the id of the run.
+        comparing: the only payload fields that make a difference; by default all of them.
     """
     latest = {row.id: row for row in rows}
     stored = collection.retrieve(list(latest), with_vectors=True)
     precision = PRECISION[collection.space.storage.vectors]
     different = [
-        row for row in latest.values() if row.id not in stored or not _equal(stored[row.id], row, precision, ignoring)
+        row for row in latest.values() if row.id not in stored or not _equal(stored[row.id], row, precision, comparing)
     ]
     if different:
         collection.upsert([Point(row.id, row.vector, row.payload) for row in different])
@@ -82,9 +80,9 @@ def distance(one: Vector, other: Vector) -> float:
     return length(one - other)
 
 
-def same_payload(one: Payload, other: Payload, ignoring: Container[str] = ()) -> bool:
+def same_payload(one: Payload, other: Payload) -> bool:
     """Whether two payloads hold the same JSON: 1, 1.0 and true are different values."""
-    return canonical_json(_without(one, ignoring)) == canonical_json(_without(other, ignoring))
+    return canonical_json(one) == canonical_json(other)
 
 
 def target_collection(
@@ -119,10 +117,10 @@ def reason(error: RiseStoreError, location: str) -> str:
     return text if text.startswith(location) else f"{location}: {text}"
 
 
-def _equal(stored: StoredPoint, row: Row, precision: float, ignoring: Container[str]) -> bool:
+def _equal(stored: StoredPoint, row: Row, precision: float, comparing: Sequence[str] | None) -> bool:
     assert stored.vector is not None
-    return same_payload(stored.payload, row.payload, ignoring) and distance(stored.vector, row.vector) <= precision
-
-
-def _without(payload: dict[str, Any], names: Container[str]) -> dict[str, Any]:
-    return {name: value for name, value in payload.items() if name not in names}
+    if comparing is None:
+        same = same_payload(stored.payload, row.payload)
+    else:
+        same = all(stored.payload.get(name) == row.payload.get(name) for name in comparing)
+    return same and distance(stored.vector, row.vector) <= precision

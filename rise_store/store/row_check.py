@@ -23,8 +23,7 @@ REQUIRED_FIELDS = (
     "chunks",
     "channel_norms",
 )
-_TEXTS = ("example_id", "dataset", "content_sha256", "run_id", "ingested_at", "dataset_version", "source_uri", "license",
-          "record_sha256")  # fmt: skip
+_TEXTS = (*REQUIRED_FIELDS[:5], "dataset_version", "source_uri", "license", "record_sha256")
 
 # How far the length of a stored signature, and of each of its channels, may be from what it was before it was rounded.
 # Measured with 24 coordinates: 0.0003, 0.0025, 0.08; with 4,096: 0.0001, 0.0003, 0.012 (qdrant-edge-py 0.9.0).
@@ -32,7 +31,7 @@ _TOLERANCES = {"float16": 2e-3, "turbo8": 1e-2, "turbo4": 1e-1}
 
 
 def row_problems(id_: UUID, vector: Vector | None, payload: Payload, space: Space) -> Iterator[str]:
-    """What is wrong with a row of a space, one clause each, as in "has no run_id in its payload"; nothing of a good one.
+    """What is wrong with a row of a space, a clause each, as in "has no run_id in its payload".
 
     Args:
         id_: its point id.

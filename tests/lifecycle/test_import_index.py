@@ -75,6 +75,48 @@ def test_importing_again_changes_nothing(empty: OpenStore, index: Path, tiny_mod
     assert contents(empty) == before
 
 
+def test_importing_again_leaves_annotations_alone(empty: OpenStore, index: Path, encoder: SignatureEncoder) -> None:
+    empty.import_index(index, dataset="stories", model=encoder)
+    empty.annotate("dataset = stories", set={"license": "MIT", "metadata.reviewed": True})
+    annotated = contents(empty)
+    assert empty.import_index(index, dataset="stories", model=encoder).unchanged == 13
+    assert contents(empty) == annotated
+    licensed = Dataset(name="stories", license="CC0-1.0")
+    assert empty.import_index(index, dataset=licensed, model=encoder).replaced == 13  # the index says something new
+
+
+def test_a_first_row_that_is_not_finite_is_rejected_alone(
+    empty: OpenStore, index: Path, encoder: SignatureEncoder
+) -> None:
+    replace_row(index, 0, 0, np.inf)
+    replace_row(index, 0, 1, np.nan)
+    report = empty.import_index(index, dataset="stories", model=encoder)
+    assert (report.new, report.rejected) == (11, 2)
+    assert report.rejects[0].endswith("vectors-00000.npy row 0: the signature holds NaN or Inf")
+
+
+def test_rows_with_the_same_id_are_rejected_but_the_first(
+    empty: OpenStore, index: Path, encoder: SignatureEncoder
+) -> None:
+    write_meta(index, 0, [{"id": "a"}, {"id": "b"}, {"id": "a"}, {"id": 7}, {"id": "8"}])
+    write_meta(index, 1, [{"id": "b"}, {"id": "7"}, *({"idx": number} for number in (7, 8, 9))])
+    report = empty.import_index(index, dataset="stories", model=encoder)
+    assert (report.new, report.rejected) == (8, 5)
+    assert report.rejects[0] == f"{index}/shards/vectors-00000.npy row 2: an earlier row has the same example id 'a'"
+    assert report.rejects[1] == f"{index}/shards/vectors-00001.npy row 0: an earlier row has the same example id 'b'"
+
+
+def test_odd_values_are_no_ids_and_stay_metadata(empty: OpenStore, index: Path, encoder: SignatureEncoder) -> None:
+    odd = {"id": {"a": 1}, "license": ["MIT"], "metadata": [1], "tok_len": True, "text": 5}
+    write_meta(index, 0, [{"idx": 0, "id": None}, {"idx": 1, **odd}, {"id": True}, {"id": ""}, {"idx": 4}])
+    assert empty.import_index(index, dataset="stories", model=encoder).new == 13
+    assert "metadata" not in empty.points["stories", "0"].payload
+    payload = empty.points["stories", "1"].payload
+    assert (payload["metadata"], payload["tokens"]) == (odd, 0)
+    assert empty.points["stories", "2"].payload["metadata"] == {"id": True}
+    assert ("stories", "3") in empty.points
+
+
 def test_zero_and_non_finite_rows_are_rejected_by_shard_and_row(
     empty: OpenStore, index: Path, encoder: SignatureEncoder
 ) -> None:
@@ -237,9 +279,15 @@ def other_format(folder: Path) -> None:
     edit_manifest(folder, format="faiss")
 
 
+def lose_a_shard(folder: Path) -> None:
+    (folder / "shards/vectors-00002.npy").unlink()
+    edit_manifest(folder, shards=None)
+
+
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
+        (lose_a_shard, "is incomplete: its manifest says 13 rows, its shards have 10"),
         (lose_manifest, "has no manifest.json; the build was not finished"),
         (unlist_shards, "lists shards without file, meta and rows"),
         (flip_a_bit, "vectors-00001.npy is damaged: its SHA-256 is not the one in manifest.json"),
