@@ -113,7 +113,7 @@ def _encoder(
     if isinstance(model, SignatureEncoder):
         _require_same(index, config, model)
         return model
-    name = model or index.model.get("name_or_path")
+    name = model or index.model
     if not name:
         raise ConfigError(f"{index.folder} does not say which model made it; name it with --model")
     return SignatureEncoder.from_pretrained(

@@ -192,6 +192,11 @@ def test_payloads_that_later_commands_cannot_read_are_refused(
         ({"payload_offsets": at(4, -1)}, "cannot be read"),
         ({"tables/hidden_sign": at(0, 5)}, "the sketch tables are damaged"),
         ({"signatures": lambda array: array[:, :9]}, r"signatures has shape \(12, 9\), expected \(12, 352\)"),
+        ({"ids": lambda array: array[0]}, r"ids has shape \(\), expected \(0,\)"),
+        ({"ids": lambda array: np.arange(12)}, "ids are int64, not texts"),
+        ({"payload_offsets": lambda array: array.astype(float)}, "payload_offsets are float64, not whole numbers"),
+        ({"payloads": lambda array: array.reshape(1, -1)}, r"payloads has shape \(1, \d+\), expected"),
+        ({"payloads": lambda array: array.astype(np.uint16)}, "payloads are uint16, not bytes"),
         ({"space": lambda array: np.array("{}")}, "cannot be read as an export"),
     ],
 )

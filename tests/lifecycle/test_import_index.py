@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import orjson
 import pytest
 
 from rise_store import ConfigError, Dataset, EstimatorConfig, InputError, SpaceMismatchError
+from rise_store.lifecycle.published_index import PublishedIndex
 from rise_store.signature import SignatureEncoder
 from tests.ingest.examples import SMALL, OpenStore, story_rows
 from tests.lifecycle.material import contents, vector_of
@@ -223,6 +225,18 @@ def test_an_encoder_must_have_the_settings_and_tables_of_the_index(
             empty.import_index(index, dataset="stories", model=other)
 
 
+def test_a_model_may_be_a_name_alone(empty: OpenStore, index: Path, tiny_model: Path) -> None:
+    attrs = orjson.loads((index / "manifest.json").read_bytes())["attrs"]
+    edit_manifest(index, attrs={**attrs, "model": str(tiny_model)})
+    assert empty.import_index(index, dataset="stories", device="cpu").new == 13
+
+
+def test_no_settings_are_the_published_ones(index: Path) -> None:
+    with_attrs(None)(index)
+    published = PublishedIndex(index)
+    assert (published.settings, published.model) == ({}, None)
+
+
 def test_a_model_is_needed(empty: OpenStore, index: Path, tiny_model: Path) -> None:
     with pytest.raises(ConfigError, match="does not say which model made it; name it with --model"):
         empty.import_index(index, dataset="stories")
@@ -279,6 +293,33 @@ def other_format(folder: Path) -> None:
     edit_manifest(folder, format="faiss")
 
 
+def with_attrs(attrs: Any) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        for name in ("manifest.json", "build_plan.json"):
+            fields = orjson.loads((folder / name).read_bytes())
+            (folder / name).write_bytes(orjson.dumps({**fields, "attrs": attrs}))
+
+    return damage
+
+
+def number_a_file(folder: Path) -> None:
+    edit_manifest(folder, shards=[{"file": 5, "meta": "shards/meta-00000.jsonl", "rows": 13}])
+
+
+def change_tables(folder: Path, **changed: Any) -> None:
+    with np.load(folder / "projections.npz") as loaded:
+        arrays = {**loaded, **changed}
+    np.savez(folder / "projections.npz", **arrays)
+
+
+def widths_of_two(folder: Path) -> None:
+    change_tables(folder, h_out_dim=np.array([16, 16]))
+
+
+def tables_of_two_dimensions(folder: Path) -> None:
+    change_tables(folder, h_buckets=np.zeros((2, 3), np.int32))
+
+
 def lose_a_shard(folder: Path) -> None:
     (folder / "shards/vectors-00002.npy").unlink()
     edit_manifest(folder, shards=None)
@@ -287,6 +328,13 @@ def lose_a_shard(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
+        (with_attrs([1]), r"manifest.json is damaged: attrs is \[1\], not an object"),
+        (with_attrs({"config": "none"}), "manifest.json is damaged: config is 'none', not an object"),
+        (with_attrs({"model": 5}), "manifest.json is damaged: model is 5, not an object"),
+        (with_attrs({"model": {"name_or_path": 5}}), "the name of its model is 5, not a text"),
+        (number_a_file, "lists shards without file, meta and rows"),
+        (widths_of_two, "the sketch tables in .*projections.npz cannot be read"),
+        (tables_of_two_dimensions, "the sketch tables in .*h_buckets and h_signs have to have 1 dimension"),
         (lose_a_shard, "is incomplete: its manifest says 13 rows, its shards have 10"),
         (lose_manifest, "has no manifest.json; the build was not finished"),
         (unlist_shards, "lists shards without file, meta and rows"),
