@@ -23,7 +23,8 @@ REQUIRED_FIELDS = (
     "chunks",
     "channel_norms",
 )
-_TEXTS = (*REQUIRED_FIELDS[:5], "dataset_version", "source_uri", "license", "record_sha256")
+_NAMES = REQUIRED_FIELDS[:5]
+_TEXTS = ("dataset_version", "source_uri", "license", "record_sha256", "text")
 
 # How far the length of a stored signature, and of each of its channels, may be from what it was before it was rounded.
 # Measured with 24 coordinates: 0.0003, 0.0025, 0.08; with 4,096: 0.0001, 0.0003, 0.012 (qdrant-edge-py 0.9.0).
@@ -117,8 +118,8 @@ def _is_norm(value: Any) -> bool:
 
 
 _KINDS = (
-    (_TEXTS, "a text with characters", _is_filled),
-    (("text",), "a text", lambda value: isinstance(value, str)),
+    (_NAMES, "a text with characters", _is_filled),
+    (_TEXTS, "a text", lambda value: isinstance(value, str)),
     (("tokens", "chunks"), "a whole number from 0", _is_count),
     (("channel_norms",), "an object with the numbers rh and gh", _is_norms),
     (("metadata",), "an object", lambda value: isinstance(value, dict)),

@@ -155,8 +155,8 @@ def damaged_hash(blob: Any) -> Any:
         ("text", 5, "has the text 5 in its payload, which is not a text"),
         ("tokens", "x", "has the tokens 'x' in its payload, which is not a whole number from 0"),
         ("chunks", True, "has the chunks True"),
-        ("license", ["MIT"], r"has the license \['MIT'\] in its payload, which is not a text with characters"),
-        ("run_id", "", "has the run_id '' in its payload"),
+        ("license", ["MIT"], r"has the license \['MIT'\] in its payload, which is not a text"),
+        ("run_id", "", "has the run_id '' in its payload, which is not a text with characters"),
         ("metadata", [1], "which is not an object"),
         ("channel_norms", {"rh": 99, "gh": True}, "which is not an object with the numbers rh and gh"),
         (
