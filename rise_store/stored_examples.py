@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ from rise_store.records import (
     validated,
 )
 from rise_store.retrieval import Where, check_fields, parse_where
-from rise_store.store import Backend, Collection, Filter, open_store
+from rise_store.store import OWN_FIELDS, And, Backend, Collection, Exists, Filter, Not, Or, Prefix, open_store
 
 if TYPE_CHECKING:
     from rise_store.signature import SignatureEncoder
@@ -46,7 +46,7 @@ class StoredExamples:
 
     def delete(
         self,
-        ids: Sequence[str] = (),
+        ids: Sequence[str] | None = None,
         *,
         dataset: str | None = None,
         where: Where = (),
@@ -58,18 +58,19 @@ class StoredExamples:
         Deleted examples are found no more, but their bytes stay on disk until `compact`.
 
         Args:
-            ids: example ids, of any dataset or of `dataset`.
+            ids: example ids, of any dataset or of `dataset`; of an empty list, nothing.
             dataset: name of a dataset.
             where: conditions, all of which must hold: in the language of `docs/filters.md`, as JSON or as a dict.
-            space: fingerprint of the only space to look in (its beginning is enough); by default all of them.
+            space: fingerprint of the only space to look in (its beginning is enough); by default all of them that have
+                the fields of `where`.
             yes: whether to act.
 
         Raises:
-            ConfigError: no condition at all.
-            FilterError: the filter cannot be read, or names a field that no stored example has.
+            ConfigError: no condition at all, or `ids` is a text.
+            FilterError: the filter cannot be read, or names a field that no stored example has, also to ask whether it
+                exists.
         """
-        collections = self._collections(space)
-        filter_ = _checked_filter(where, collections)
+        filter_, collections = _to_change(where, self._collections(space))
         return delete_examples(collections, ids=ids, dataset=dataset, where=filter_, act=yes)
 
     def compact(self, *, space: str | None = None) -> CompactReport:
@@ -97,16 +98,17 @@ class StoredExamples:
             where: conditions, all of which must hold: in the language of `docs/filters.md`, as JSON or as a dict.
             set: field -> value, or `FIELD=VALUE` texts, in which a metadata value is read as JSON where it is JSON.
             unset: fields to remove.
-            space: fingerprint of the only space to look in (its beginning is enough); by default all of them.
+            space: fingerprint of the only space to look in (its beginning is enough); by default all of them that have
+                the fields of `where`.
             dry_run: count only.
 
         Raises:
             ConfigError: no filter, nothing to change, or a field that may not be changed.
-            FilterError: the filter cannot be read, or names a field that no stored example has.
+            FilterError: the filter cannot be read, or names a field that no stored example has, also to ask whether it
+                exists.
             InputError: a nested path that leads through a value that is no object.
         """
-        collections = self._collections(space)
-        filter_ = _checked_filter(where, collections)
+        filter_, collections = _to_change(where, self._collections(space))
         if filter_ is None:
             raise ConfigError("nothing says what to annotate: give a filter, as in --where dataset=news")
         values = set if isinstance(set, Mapping) else parse_assignments(set)
@@ -135,7 +137,9 @@ class StoredExamples:
         """
         chosen = choose_space(self._backend, space)
         collection = self._backend.open_collection(chosen.fingerprint)
-        filter_ = _checked_filter(where, [collection])
+        filter_ = parse_where(where)
+        if filter_ is not None:
+            check_fields(filter_, collection)
         tables = self._backend.tables(chosen.fingerprint)
         return export_collection(collection, tables, Path(out), where=filter_, progress=progress)
 
@@ -211,27 +215,49 @@ class StoredExamples:
         Raises:
             StoreError: this store is empty, a store cannot be used, or the copy is not equal.
         """
-        chosen = [choose_space(self._backend, space)] if space or not self._backend.spaces() else self._backend.spaces()
+        spaces = self._backend.spaces()
+        chosen = spaces if spaces and space is None else [choose_space(self._backend, space)]
         with open_store(str(target), create=True) as other:
             return migrate_spaces(self._backend, other, chosen, progress=progress)
 
     def _collections(self, space: str | None) -> list[Collection]:
         """The collections of all spaces, or of the one that a fingerprint names."""
-        spaces = [choose_space(self._backend, space)] if space else self._backend.spaces()
+        spaces = self._backend.spaces() if space is None else [choose_space(self._backend, space)]
         return [self._backend.open_collection(one.fingerprint) for one in spaces]
 
 
-def _checked_filter(where: Where, collections: Sequence[Collection]) -> Filter | None:
-    """The filter; `FilterError` when it cannot be read, or names a field that no example of any collection has."""
+def _to_change(where: Where, collections: Sequence[Collection]) -> tuple[Filter | None, Sequence[Collection]]:
+    """The filter, and the collections whose examples it is about: those that have all of its fields.
+
+    Elsewhere a condition that denies something, as in topic != chess, would let every example through.
+
+    Raises:
+        FilterError: the filter cannot be read, or no collection has all of its fields.
+    """
     filter_ = parse_where(where)
     if filter_ is None:
-        return None
-    errors = []
+        return None, collections
+    meant: list[Collection] = []
+    errors: list[FilterError] = []
     for collection in collections:
         try:
             check_fields(filter_, collection)
+            for field in sorted(set(_asked_for(filter_)) - set(OWN_FIELDS)):
+                check_fields(Prefix(field, ""), collection)  # `not licnse exists` would let every example through
+            meant.append(collection)
         except FilterError as error:
             errors.append(error)
-    if errors and len(errors) == len(collections):
+    if errors and not meant:
         raise errors[0]
-    return filter_
+    return filter_, meant
+
+
+def _asked_for(where: Filter) -> Iterator[str]:
+    """Fields of which a filter asks whether they exist."""
+    if isinstance(where, And | Or):
+        for part in where.parts:
+            yield from _asked_for(part)
+    elif isinstance(where, Not):
+        yield from _asked_for(where.part)
+    elif isinstance(where, Exists):
+        yield where.field

@@ -43,7 +43,7 @@ def delete(
       rise-store delete row-17 row-18 --store my-store --dataset news --yes
     """
     with AttributionStore.open(store, create=False) as opened:
-        report = opened.delete(ids, dataset=dataset, where=where, space=space, yes=yes)
+        report = opened.delete(ids or None, dataset=dataset, where=where, space=space, yes=yes)
     if format_ == "json":
         echo_json(report.model_dump(mode="json"))
     else:

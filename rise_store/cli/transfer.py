@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 from typing_extensions import Unpack
 
 from rise_store.attribution_store import AttributionStore
@@ -91,6 +92,12 @@ def import_(
     folder = source.is_dir()
     config = parse_estimator(estimator)
     of_an_index = (dataset, model, dataset_version, source_uri, license_, config)
+    source_of = click.get_current_context().get_parameter_source
+    stated = [name for name in loading if source_of(name) is ParameterSource.COMMANDLINE]
+    if not folder and stated:
+        raise click.UsageError(
+            f"--{stated[0].replace('_', '-')} goes with the folder of an index: a file needs no model"
+        )
     if not folder and any(value is not None for value in of_an_index):
         raise click.UsageError("--dataset, --model, --license and the like go with the folder of an index")
     if folder and dataset is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 from uuid import UUID
@@ -18,7 +19,7 @@ from rise_store.store.json_values import check_value
 from rise_store.store.paths import join_path, parse_path
 
 TEXT_FIELDS = ("license", "source_uri", "dataset_version")
-_PAGE_ROWS = 500
+_PAGE_ROWS = 64
 Keys = tuple[str, ...]
 
 
@@ -32,6 +33,7 @@ def annotate_examples(
 ) -> AnnotateReport:
     """Set and remove payload fields of the examples that a filter lets through, page by page.
 
+    Whole payloads are written back: what another client writes to the same rows meanwhile may be lost.
     `record_sha256` stays, so that ingesting the same unchanged rows again leaves the annotation alone. Repeating it
     after a crash finishes the rest.
 
@@ -47,18 +49,20 @@ def annotate_examples(
         ConfigError: nothing to change, a field that may not be changed, or one that is set and removed.
         InputError: a path that leads through a value that is no object, or a value that cannot be stored.
     """
+    _check_once(set or {})
     values = {_settable(name): value for name, value in (set or {}).items()}
     removed = tuple(_settable(name) for name in unset)
     _check(values, removed)
     matched = changed = 0
     for collection in collections:
-        for page in in_pages(collection.scroll(where), _PAGE_ROWS):
+        for page in in_pages(collection.scroll(where, fields=()), _PAGE_ROWS):
             updates: dict[UUID, Payload] = {}
-            for point in page:
+            found = collection.retrieve([point.id for point in page])  # as late as can be: they are written back whole
+            for point in found.values():
                 payload = _annotated(point.payload, values, removed)
                 if canonical_json(payload) != canonical_json(point.payload):  # 1, 1.0 and True are not the same here
                     updates[point.id] = payload
-            matched += len(page)
+            matched += len(found)
             changed += len(updates)
             if updates and not dry_run:
                 collection.set_payload(updates)
@@ -87,14 +91,32 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:
         if name in values:
             raise ConfigError(f"the field {name!r} is set twice; name one value")
         values[name] = text if name in TEXT_FIELDS else _json_or_text(text)
+    _check_once(values)
     return values
+
+
+def _check_once(names: Iterable[str]) -> None:
+    """`ConfigError` where two spellings, such as a and metadata.a, name one field."""
+    spelt: dict[Keys, str] = {}
+    for name in names:
+        other = spelt.setdefault(_settable(name), name)
+        if other != name:
+            raise ConfigError(f"{other!r} and {name!r} are the same field, which is set twice; name one value")
 
 
 def _json_or_text(text: str) -> Any:
     try:
-        return orjson.loads(text)
+        orjson.loads(text)
     except orjson.JSONDecodeError:
         return text
+    # Integers beyond 64 bits become floats in orjson, whereas these would be refused as what they are.
+    return json.loads(text, parse_int=_integer)
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 20:
+        raise ConfigError(f"the integer {digits[:20]}... has more than 64 bits; quote it, to keep it as a text")
+    return int(digits)
 
 
 def _settable(name: str) -> Keys:

@@ -18,33 +18,36 @@ _MOST_DATASETS = 1_000_000
 def delete_examples(
     collections: Sequence[Collection],
     *,
-    ids: Sequence[str] = (),
+    ids: Sequence[str] | None = None,
     dataset: str | None = None,
     where: Filter | None = None,
     act: bool = False,
 ) -> DeleteReport:
     """Count the examples that all conditions name, and with `act` delete them.
 
-    Deleting is logical: their bytes stay in the files until the collection is compacted. Repeating it after a crash
-    deletes the rest.
+    All collections are counted before the first example goes, so that a filter which one of them cannot answer leaves
+    all of them whole. Deleting is logical: their bytes stay in the files until the collection is compacted. Repeating
+    it after a crash deletes the rest.
 
     Args:
         collections: where to look.
-        ids: example ids, of whatever dataset.
+        ids: example ids, of whatever dataset; of an empty list, nothing.
         dataset: name of a dataset.
         where: a filter.
         act: whether to delete; otherwise nothing is written.
 
     Raises:
-        ConfigError: no condition at all.
+        ConfigError: no condition at all, or `ids` is a text.
     """
-    if not ids and dataset is None and where is None:
+    if isinstance(ids, str):
+        raise ConfigError(f"ids is the text {ids!r}, and would be read letter by letter; give a list of example ids")
+    if ids is None and dataset is None and where is None:
         raise ConfigError(
             "nothing says what to delete: name example ids, a dataset or a filter, as in --dataset news or "
             "--where license=MIT"
         )
-    wanted = tuple(dict.fromkeys(ids))
-    unknown = set(wanted)
+    wanted = None if ids is None else tuple(dict.fromkeys(ids))
+    unknown = set(wanted or ())
     matched = deleted = 0
     sample: list[ExampleSummary] = []
     datasets: dict[str, int] = {}
@@ -58,29 +61,30 @@ def delete_examples(
                     datasets[name] = datasets.get(name, 0) + count
         for filter_ in _filters(tuple(unknown), dataset, None) if unknown else ():
             unknown -= {point.payload["example_id"] for point in collection.scroll(filter_, fields=("example_id",))}
-        if act:
-            for filter_ in _filters(wanted, dataset, where):
-                before = collection.count(filter_)
-                if before:
-                    collection.delete_where(filter_)
-                    deleted += before - collection.count(filter_)
+    for collection in collections if act else ():
+        for filter_ in _filters(wanted, dataset, where):
+            before = collection.count(filter_)
+            if before:
+                collection.delete_where(filter_)
+                deleted += before - collection.count(filter_)
     return DeleteReport(
         matched=matched,
         deleted=deleted,
         dry_run=not act,
         sample=tuple(sample),
         datasets=datasets,
-        unknown_ids=tuple(id_ for id_ in wanted if id_ in unknown),
+        unknown_ids=tuple(id_ for id_ in wanted or () if id_ in unknown),
     )
 
 
-def _filters(ids: Sequence[str], dataset: str | None, where: Filter | None) -> Iterator[Filter]:
+def _filters(ids: Sequence[str] | None, dataset: str | None, where: Filter | None) -> Iterator[Filter]:
     """Filters of disjoint examples that together name what all conditions name."""
     shared: list[Filter] = [] if dataset is None else [Equals("dataset", dataset)]
     if where is not None:
         shared.append(where)
-    if not ids:
+    if ids is None:
         yield _all_of(shared)
+        return
     for start in range(0, len(ids), _IDS_A_FILTER):
         yield _all_of([In("example_id", tuple(ids[start : start + _IDS_A_FILTER])), *shared])
 

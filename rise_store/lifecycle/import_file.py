@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 
 from rise_store.errors import InputError
@@ -9,7 +11,7 @@ from rise_store.lifecycle.export import format_of
 from rise_store.lifecycle.npz_file import NpzReader
 from rise_store.lifecycle.pages import Progress
 from rise_store.lifecycle.parquet_file import ParquetReader
-from rise_store.lifecycle.rows import Written, target_collection, write_rows
+from rise_store.lifecycle.rows import Row, Written, target_collection, write_rows
 from rise_store.records import ImportReport
 from rise_store.store import Backend
 
@@ -36,12 +38,12 @@ def import_file(
     if not source.is_file():
         raise InputError(f"there is no file {source}")
     with reader_of(source) as reader:
+        pages = _checked(reader)
+        first = list(islice(pages, 1))  # before a space is made for it
         collection, created = target_collection(backend, reader.space, reader.tables, str(source), new_space=new_space)
         written = Written()
         done = 0
-        for page in reader.pages():
-            for row in page:
-                row.check(reader.space)
+        for page in chain(first, pages):
             written += write_rows(collection, page)
             done += len(page)
             if progress is not None:
@@ -56,3 +58,10 @@ def import_file(
         unchanged=written.unchanged,
         stored=collection.count(),
     )
+
+
+def _checked(reader: NpzReader | ParquetReader) -> Iterator[list[Row]]:
+    for page in reader.pages():
+        for row in page:
+            row.check(reader.space)
+        yield page

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import numpy as np
 
@@ -16,9 +17,10 @@ from rise_store.digests import json_sha256
 from rise_store.errors import ConfigError, InputError, SpaceMismatchError
 from rise_store.lifecycle.pages import Progress, rows_a_page
 from rise_store.lifecycle.published_index import IndexRow, PublishedIndex
-from rise_store.lifecycle.rows import Row, Written, length, reason, target_collection, write_rows
+from rise_store.lifecycle.rows import Row, Written, reason, target_collection, write_rows
 from rise_store.records import ChannelNorms, Dataset, EstimatorConfig, Example, ImportReport, Space
 from rise_store.store import Backend, Vector, build_payload, point_id, tables_sha256
+from rise_store.store.row_check import length
 
 if TYPE_CHECKING:
     from rise_store.signature import SignatureEncoder
@@ -26,8 +28,7 @@ if TYPE_CHECKING:
 MAX_REASONS = 100
 _SPOT_CHECKS = 3
 _LEAST_COSINE = 0.9  # precisions and rounding cost less than 0.06 (docs/architecture.md), another model costs nearly 1
-_CONSUMED = ("id", "idx", "text", "license", "source_uri", "metadata", "tok_len", "num_chunks")
-_RUN = ("run_id", "ingested_at")
+_COMPARED = ("content_sha256", "record_sha256")  # and the signature: other fields may have been annotated since
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,10 @@ def import_index(
     written = Written()
     rejected = done = 0
     reasons: list[str] = []
+    seen: set[UUID] = set()
     for page in index.read(space.dim, size):
-        rows, bad = _rows(page, run)
-        written += write_rows(collection, rows, ignoring=_RUN)
+        rows, bad = _rows(page, run, seen)
+        written += write_rows(collection, rows, comparing=_COMPARED)
         rejected += len(bad)
         reasons += bad[: MAX_REASONS - len(reasons)]
         done += len(page)
@@ -111,7 +113,7 @@ def _encoder(
     if isinstance(model, SignatureEncoder):
         _require_same(index, config, model)
         return model
-    name = model or index.model.get("name_or_path")
+    name = model or index.model
     if not name:
         raise ConfigError(f"{index.folder} does not say which model made it; name it with --model")
     return SignatureEncoder.from_pretrained(
@@ -138,7 +140,7 @@ def _spot_check(index: PublishedIndex, encoder: SignatureEncoder, size: int) -> 
         for row in page:
             text = _whole_text(row.meta)
             vector = row.vector.astype(np.float32)
-            if text is None or not vector.any() or not encoder.chunks([text])[0]:
+            if text is None or not np.isfinite(vector).all() or not vector.any() or not encoder.chunks([text])[0]:
                 continue
             signature = encoder.encode([text]).signatures[0]
             cosine = float(signature @ vector) / length(vector)
@@ -153,12 +155,17 @@ def _spot_check(index: PublishedIndex, encoder: SignatureEncoder, size: int) -> 
         return  # of the first page only
 
 
-def _rows(page: Sequence[IndexRow], run: _Run) -> tuple[list[Row], list[str]]:
+def _rows(page: Sequence[IndexRow], run: _Run, seen: set[UUID]) -> tuple[list[Row], list[str]]:
     rows, rejects = [], []
     for index_row in page:
         try:
             row = _row(index_row, run)
             row.check(run.space)
+            if row.id in seen:
+                raise InputError(
+                    f"{index_row.location}: an earlier row has the same example id {row.payload['example_id']!r}"
+                )
+            seen.add(row.id)
             rows.append(row)
         except InputError as error:
             rejects.append(reason(error, index_row.location))
@@ -168,13 +175,14 @@ def _rows(page: Sequence[IndexRow], run: _Run) -> tuple[list[Row], list[str]]:
 def _row(row: IndexRow, run: _Run) -> Row:
     vector = _unit(row.vector, row.location)
     meta, text = row.meta, _whole_text(row.meta)
-    tokens, chunks = meta.get("tok_len"), meta.get("num_chunks")
-    metadata = {name: value for name, value in meta.items() if name not in _CONSUMED}
+    tokens, chunks = meta.get("tok_len", 0), meta.get("num_chunks", 1)
+    ids = [str(meta[name]) for name in ("id", "idx") if _is_id(meta.get(name))]
+    example_id = ids[0] if ids else str(row.number)
+    metadata = {name: value for name, value in meta.items() if not _has_a_place(name, value)}
     if text is not None:
         metadata.pop("length", None)
     if isinstance(meta.get("metadata"), dict):
         metadata |= meta["metadata"]
-    example_id = str(meta.get("id", meta.get("idx", row.number)))
     given: dict[str, Any] = {
         "dataset_version": run.dataset.version,
         "source_uri": _text(meta, "source_uri") or run.dataset.source_uri,
@@ -190,13 +198,32 @@ def _row(row: IndexRow, run: _Run) -> Row:
         record_sha256=json_sha256([given, "full"]),
         run_id=run.id,
         ingested_at=run.now,
-        tokens=tokens if isinstance(tokens, int) else 0,
-        chunks=chunks if isinstance(chunks, int) else 1,
+        tokens=tokens if _is_count(tokens) else 0,
+        chunks=chunks if _is_count(chunks) else 1,
         channel_norms=ChannelNorms(rh=length(vector[:dim_rh]), gh=length(vector[dim_rh:])),
         text=_text(meta, "text"),
         **given,
     )
     return Row(point_id(run.space.fingerprint, run.dataset.name, example_id), vector, payload, row.location)
+
+
+def _is_id(value: Any) -> bool:
+    return (isinstance(value, str) and value != "") or (isinstance(value, int) and not isinstance(value, bool))
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _has_a_place(name: str, value: Any) -> bool:
+    """Whether a field of a row goes into one of our own, or is nothing; what is of another type stays metadata."""
+    if name in ("id", "idx"):
+        return value is None or _is_id(value)
+    if name in ("text", "license", "source_uri"):
+        return value is None or isinstance(value, str)
+    if name == "metadata":
+        return value is None or isinstance(value, dict)
+    return name in ("tok_len", "num_chunks") and (value is None or _is_count(value))
 
 
 def _unit(vector: Any, location: str) -> Vector:

@@ -10,6 +10,7 @@ payload_offsets   (n + 1) int64: payload i is `payloads[payload_offsets[i]:paylo
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 import zipfile
@@ -144,19 +145,25 @@ class NpzReader:
             raise InputError(f"{location}: the id or payload cannot be read: {error}") from error
 
     def _check_shapes(self) -> int:
-        rows = self._columns["ids"].shape[0]
-        expected = {
+        for name, kinds, meant in (
+            ("ids", "U", "texts"), ("signatures", "f", "floats"), ("payloads", "u", "bytes"),
+            ("payload_offsets", "iu", "whole numbers"),
+        ):  # fmt: skip
+            found = self._columns[name].dtype
+            if found.kind not in kinds or (name == "payloads" and found.itemsize != 1):
+                raise InputError(f"{self._path}: {name} are {found}, not {meant}; export it anew")
+        shape = self._columns["ids"].shape
+        rows = shape[0] if shape else 0
+        expected: dict[str, tuple[int, ...]] = {
             "ids": (rows,),
             "signatures": (rows, self.space.dim),
             "payload_offsets": (rows + 1,),
-            "payloads": self._columns["payloads"].shape,
+            "payloads": (math.prod(self._columns["payloads"].shape),),
         }
         for name, shape in expected.items():
             column = self._columns[name]
             if column.shape != shape:
                 raise InputError(f"{self._path}: {name} has shape {column.shape}, expected {shape}; export it anew")
-        if self._columns["signatures"].dtype.kind != "f":
-            raise InputError(f"{self._path}: signatures are {self._columns['signatures'].dtype}, not floats")
         return rows
 
     def _array(self, name: str) -> npt.NDArray[Any]:

@@ -81,12 +81,17 @@ class PublishedIndex:
             raise InputError(f"{folder} is no RISE index: its format is {manifest['format']!r}, expected {FORMAT!r}")
         if manifest.get("codec"):
             raise InputError(f"{folder} keeps only SimHash codes of its rows; import the index that it was made from")
-        attrs = manifest.get("attrs", {})
-        self.settings: Mapping[str, Any] = attrs.get("config", manifest.get("config", {}))
-        self.model: Mapping[str, Any] = attrs.get("model", {})
+        attrs = _object(manifest, "attrs", folder)
+        self.settings: Mapping[str, Any] = _object(attrs if "config" in attrs else manifest, "config", folder)
+        self.model: str | None = _model(attrs, folder)
         self.tables, self.widths = _tables(folder / "projections.npz")
         self._shards = _listed(manifest, folder) if manifest.get("shards") else _found(folder)
         self.rows = sum(shard.rows for shard in self._shards)
+        stated = manifest.get("num_rows")
+        if stated is not None and stated != self.rows:
+            raise InputError(
+                f"{folder} is incomplete: its manifest says {stated!r} rows, its shards have {self.rows}; build it anew"
+            )
 
     def estimator(self, stated: Mapping[str, Any]) -> EstimatorConfig:
         """The index's settings; `stated` ones take precedence, what neither names is as published.
@@ -138,6 +143,25 @@ class PublishedIndex:
                     yield page
 
 
+def _object(values: Mapping[str, Any], name: str, folder: Path) -> Mapping[str, Any]:
+    """The object under a name of the manifest; an empty one where there is none."""
+    value = values.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InputError(f"{folder / 'manifest.json'} is damaged: {name} is {value!r}, not an object")
+    return value
+
+
+def _model(attrs: Mapping[str, Any], folder: Path) -> str | None:
+    """The model that made the index, where it is named: `model` is its name, or an object with `name_or_path`."""
+    model = attrs.get("model")
+    name = model if isinstance(model, str) else _object(attrs, "model", folder).get("name_or_path")
+    if name is not None and not isinstance(name, str):
+        raise InputError(f"{folder / 'manifest.json'} is damaged: the name of its model is {name!r}, not a text")
+    return name or None
+
+
 def _vectors(path: Path, dim: int, shard: _Shard) -> npt.NDArray[Any]:
     try:
         if shard.sha256 is not None and file_sha256(path) != shard.sha256:
@@ -182,8 +206,10 @@ def _tables(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, int]]:
             for theirs, (ours, width) in _TABLES.items():
                 tables[f"{ours}_bucket"] = arrays[f"{theirs}_buckets"].astype(np.int32)
                 tables[f"{ours}_sign"] = arrays[f"{theirs}_signs"].astype(np.int8)
+                if tables[f"{ours}_bucket"].ndim != 1 or tables[f"{ours}_sign"].ndim != 1:
+                    raise ValueError(f"{theirs}_buckets and {theirs}_signs have to have 1 dimension")
                 widths[width] = int(arrays[f"{theirs}_out_dim"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"the sketch tables in {path} cannot be read: {error}") from error
     return tables, widths
 
@@ -191,10 +217,14 @@ def _tables(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, int]]:
 def _listed(manifest: Mapping[str, Any], folder: Path) -> list[_Shard]:
     """The shards that the manifest lists."""
     try:
-        return [
+        shards = [
             _Shard(shard["file"], shard["meta"], int(shard["rows"]), shard.get("sha256"))
             for shard in manifest["shards"]
         ]
+        for shard in shards:
+            if not isinstance(shard.file, str) or not isinstance(shard.meta, str):
+                raise TypeError("file and meta have to be texts")
+        return shards
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise InputError(f"{folder / 'manifest.json'} lists shards without file, meta and rows: {error!r}") from error
 

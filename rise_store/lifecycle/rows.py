@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection as Container
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
-
-import numpy as np
 
 from rise_store.digests import canonical_json
 from rise_store.errors import InputError, RiseStoreError, SpaceMismatchError
@@ -21,15 +17,14 @@ from rise_store.store import (
     StoredPoint,
     Tables,
     Vector,
-    point_id,
     tables_sha256,
 )
 from rise_store.store.json_values import check_value
+from rise_store.store.row_check import length, row_problems
 
 # The largest distance of a stored signature, of length 1, from the one that was handed in. Measured with
 # qdrant-edge-py 0.9.0 on random vectors of 352 to 24,576 coordinates: 2.2e-4, 0.012 and 0.14.
 PRECISION = {"float16": 1e-3, "turbo8": 0.025, "turbo4": 0.25}
-_TEXTS = ("example_id", "dataset", "content_sha256")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,33 +38,9 @@ class Row:
 
     def check(self, space: Space) -> None:
         """`InputError`, naming the location, unless this is a row of the space that may be stored."""
-        if self.vector.shape != (space.dim,):
-            raise InputError(
-                f"{self.location}: the signature has {len(self.vector)} coordinates, its space {space.dim}"
-            )
-        found = length(self.vector)
-        if not np.isfinite(found):
-            raise InputError(f"{self.location}: the signature holds NaN or Inf")
-        if abs(found - 1) > PRECISION[space.storage.vectors]:
-            raise InputError(f"{self.location}: the signature has length {found:.4f}, not 1")
-        self._check_payload(space)
-
-    def _check_payload(self, space: Space) -> None:
-        payload = self.payload
-        for name in _TEXTS:
-            if not isinstance(payload.get(name), str) or not payload[name]:
-                raise InputError(f"{self.location}: the payload has no {name}")
-        norms = payload.get("channel_norms")
-        if not isinstance(norms, dict) or not all(isinstance(norms.get(name), float | int) for name in ("rh", "gh")):
-            raise InputError(f"{self.location}: the payload has no channel_norms")
-        if not isinstance(payload.get("metadata", {}), dict):
-            raise InputError(f"{self.location}: metadata is no object")
-        check_value(payload, "the payload", self.location)
-        if self.id != point_id(space.fingerprint, payload["dataset"], payload["example_id"]):
-            raise InputError(
-                f"{self.location}: the id {self.id} is not that of example {payload['example_id']!r} of dataset "
-                f"{payload['dataset']!r} in space {space.fingerprint}"
-            )
+        for problem in row_problems(self.id, self.vector, self.payload, space):
+            raise InputError(f"{self.location}: the row {problem}")
+        check_value(self.payload, "the payload", self.location)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +55,19 @@ class Written:
         return Written(self.new + other.new, self.replaced + other.replaced, self.unchanged + other.unchanged)
 
 
-def write_rows(collection: Collection, rows: Sequence[Row], *, ignoring: Container[str] = ()) -> Written:
+def write_rows(collection: Collection, rows: Sequence[Row], *, comparing: Sequence[str] | None = None) -> Written:
     """Store the rows that the collection does not hold equal, within the precision of its storage.
 
     Args:
         collection: where they go.
         rows: checked rows of its space; of rows with the same id the last one counts.
-        ignoring: payload fields that make no difference, such as the id of the run.
+        comparing: the only payload fields that make a difference; by default all of them.
     """
     latest = {row.id: row for row in rows}
     stored = collection.retrieve(list(latest), with_vectors=True)
     precision = PRECISION[collection.space.storage.vectors]
     different = [
-        row for row in latest.values() if row.id not in stored or not _equal(stored[row.id], row, precision, ignoring)
+        row for row in latest.values() if row.id not in stored or not _equal(stored[row.id], row, precision, comparing)
     ]
     if different:
         collection.upsert([Point(row.id, row.vector, row.payload) for row in different])
@@ -109,17 +80,9 @@ def distance(one: Vector, other: Vector) -> float:
     return length(one - other)
 
 
-def length(vector: Vector) -> float:
-    """Euclidean length of a vector [dim].
-
-    `numpy.linalg.norm` asks BLAS, whose threads wait for each other on a busy machine: 2 ms for 24,576 coordinates.
-    """
-    return float(np.sqrt(np.einsum("i,i->", vector, vector)))
-
-
-def same_payload(one: Payload, other: Payload, ignoring: Container[str] = ()) -> bool:
+def same_payload(one: Payload, other: Payload) -> bool:
     """Whether two payloads hold the same JSON: 1, 1.0 and true are different values."""
-    return canonical_json(_without(one, ignoring)) == canonical_json(_without(other, ignoring))
+    return canonical_json(one) == canonical_json(other)
 
 
 def target_collection(
@@ -154,10 +117,10 @@ def reason(error: RiseStoreError, location: str) -> str:
     return text if text.startswith(location) else f"{location}: {text}"
 
 
-def _equal(stored: StoredPoint, row: Row, precision: float, ignoring: Container[str]) -> bool:
+def _equal(stored: StoredPoint, row: Row, precision: float, comparing: Sequence[str] | None) -> bool:
     assert stored.vector is not None
-    return same_payload(stored.payload, row.payload, ignoring) and distance(stored.vector, row.vector) <= precision
-
-
-def _without(payload: dict[str, Any], names: Container[str]) -> dict[str, Any]:
-    return {name: value for name, value in payload.items() if name not in names}
+    if comparing is None:
+        same = same_payload(stored.payload, row.payload)
+    else:
+        same = all(stored.payload.get(name) == row.payload.get(name) for name in comparing)
+    return same and distance(stored.vector, row.vector) <= precision

@@ -83,7 +83,7 @@ class MigratedSpace(Record):
     space: str = Field(description="fingerprint of the space")
     examples: int = Field(description="examples in the source")
     copied: int
-    unchanged: int = Field(description="examples that the target had already, with the same payload")
+    unchanged: int = Field(description="examples that the target had already, equal")
     only_in_target: int = Field(description="examples that the target has and the source has not")
     checked: int = Field(description="examples at random whose signature and payload were compared afterwards")
     largest_error: float = Field(description="largest distance of two signatures among them; a signature's length is 1")

@@ -8,33 +8,18 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
 from rise_store.errors import StoreError, StoreInUseError
 from rise_store.records import Space, VerifyReport
 from rise_store.store.backend import Backend, Collection, StoredPoint
 from rise_store.store.embedded.inspection import inspect_folder
 from rise_store.store.findings import Findings
 from rise_store.store.location import is_server
-from rise_store.store.payload import describe_example, point_id
+from rise_store.store.payload import describe_example
+from rise_store.store.row_check import row_problems
 
 # What is done, how much of it is done, and how much there is.
 VerifyProgress = Callable[[str, int, int], None]
 
-REQUIRED_FIELDS = (
-    "example_id",
-    "dataset",
-    "content_sha256",
-    "run_id",
-    "ingested_at",
-    "tokens",
-    "chunks",
-    "channel_norms",
-)
-
-# How far the length of a stored signature, and of each of its channels, may be from what it was before it was rounded.
-# Measured with 24 coordinates: 0.0003, 0.0025, 0.08; with 4,096: 0.0001, 0.0003, 0.012 (qdrant-edge-py 0.9.0).
-_TOLERANCES = {"float16": 2e-3, "turbo8": 1e-2, "turbo4": 1e-1}
 _INGEST_AGAIN = "Delete the example, then ingest it again"
 _RESTORE = "Restore the store from a snapshot or a copy, or ingest into a new one"
 _COUNTED_FIELDS = ("dataset", "license")
@@ -133,43 +118,9 @@ def _disagreements(collection: Collection, tally: _Tally) -> dict[tuple[str, str
 
 
 def _row_problems(rows: list[StoredPoint], space: Space) -> Iterator[tuple[StoredPoint, str]]:
-    tolerance = _TOLERANCES[space.storage.vectors]
-    split = space.estimator.dim_rh
     for row in rows:
-        problems = list(_payload_problems(row, space.fingerprint))
-        vector = row.vector
-        if vector is None or vector.shape != (space.dim,):
-            problems.append(
-                "has no signature" if vector is None else f"has a signature of {vector.shape[0]} coordinates"
-            )
-        elif not np.isfinite(vector).all():
-            problems.append("has a signature with NaN or Inf")
-        else:
-            found = np.array([np.linalg.norm(vector), np.linalg.norm(vector[:split]), np.linalg.norm(vector[split:])])
-            if abs(found[0] - 1) > tolerance:
-                problems.append(f"has a signature of length {found[0]:.4f} instead of 1")
-            norms = row.payload.get("channel_norms")
-            if not problems and isinstance(norms, dict) and {"rh", "gh"} <= norms.keys():
-                stated = [norms["rh"], norms["gh"]]
-                if not all(isinstance(norm, int | float) for norm in stated):
-                    problems.append(f"has the channel_norms {norms} in its payload, which is not numbers rh and gh")
-                elif np.abs(stated - found[1:]).max() > tolerance:
-                    problems.append(
-                        f"has channel norms {stated[0]:.4f} and {stated[1]:.4f} in its payload, but its signature has "
-                        f"{found[1]:.4f} and {found[2]:.4f}"
-                    )
-        for problem in problems:
+        for problem in row_problems(row.id, row.vector, row.payload, space):
             yield row, problem
-
-
-def _payload_problems(row: StoredPoint, fingerprint: str) -> Iterator[str]:
-    missing = [field for field in REQUIRED_FIELDS if field not in row.payload]
-    if missing:
-        yield f"has no {', '.join(missing)} in its payload"
-    if {"dataset", "example_id"} <= row.payload.keys():
-        expected = point_id(fingerprint, row.payload["dataset"], row.payload["example_id"])
-        if row.id != expected:
-            yield f"is stored as point {row.id} instead of {expected}, so that ingesting it again would store it twice"
 
 
 def _pages(points: Iterator[StoredPoint]) -> Iterator[list[StoredPoint]]:

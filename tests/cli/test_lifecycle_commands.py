@@ -117,6 +117,9 @@ class TestExportAndImport:
         assert (
             "go with the folder of an index" in command("import", "file.npz", "--store", store, "--dataset", "a").error
         )
+        for option in (("--dtype", "float16"), ("--device", "cuda:7"), ("--revision", "x"), ("--trust-remote-code",)):
+            done = command("import", "file.npz", "--store", store, *option)
+            assert f"{option[0]} goes with the folder of an index" in done.error
         assert "cannot be read as an export" in command("import", "file.npz", "--store", store).error
         assert not store.exists()
 

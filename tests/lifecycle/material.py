@@ -63,6 +63,8 @@ def synthetic_collection(backend: Backend, count: int, dim: int, vectors: str = 
         points = []
         for number in range(first, min(first + 100, count)):
             vector = random.standard_normal(dim).astype(np.float32)
+            vector /= np.linalg.norm(vector)
+            rh, gh = (float(np.linalg.norm(channel)) for channel in np.split(vector, [space.estimator.dim_rh]))
             payload = build_payload(
                 example_id=f"row-{number}",
                 dataset="synthetic",
@@ -71,9 +73,9 @@ def synthetic_collection(backend: Backend, count: int, dim: int, vectors: str = 
                 ingested_at="2026-01-01T00:00:00Z",
                 tokens=number,
                 chunks=1,
-                channel_norms=ChannelNorms(rh=0.6, gh=0.8),
+                channel_norms=ChannelNorms(rh=rh, gh=gh),
             )
             id_ = point_id(space.fingerprint, "synthetic", f"row-{number}")
-            points.append(Point(id_, vector / np.linalg.norm(vector), payload))
+            points.append(Point(id_, vector, payload))
         collection.upsert(points)
     return collection

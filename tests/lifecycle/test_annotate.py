@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from rise_store import ConfigError, FilterError, InputError
 from rise_store.lifecycle import parse_assignments
 from rise_store.signature import SignatureEncoder
+from rise_store.store import StoredPoint
+from rise_store.store.embedded.collection import EmbeddedCollection
 from tests.ingest.examples import OpenStore, forward_passes
 from tests.lifecycle.material import NOTES, contents
 
@@ -100,6 +103,10 @@ def test_what_names_an_example_or_was_computed_cannot_be_changed(store: OpenStor
         ({"set": {"license": ""}}, "to remove it, unset it"),
         ({"set": {"metadata.a": None}}, "metadata.a cannot be null"),
         ({"set": {"metadata.a": 1, "metadata.a.b": 2}}, "metadata.a and metadata.a.b overlap"),
+        ({"set": {"a": 1, "metadata.a": 2}}, "'a' and 'metadata.a' are the same field"),
+        ({"set": ["a=1", "metadata.a=2"]}, "'a' and 'metadata.a' are the same field"),
+        ({"set": ["big=123456789012345678901234567890"]}, "more than 64 bits"),
+        ({"set": ["big=[1, -123456789012345678901234567890]"]}, "more than 64 bits"),
         ({"set": {"metadata.a": 1}, "unset": ["a"]}, "metadata.a and metadata.a overlap"),
     ],
 )
@@ -120,6 +127,25 @@ def test_values_that_cannot_be_stored_are_refused(store: OpenStore) -> None:
     with pytest.raises(InputError, match="64 bits"):
         store.annotate("dataset=notes", set={"metadata.big": 2**70})
     assert contents(store) == before
+
+
+def test_what_another_client_wrote_meanwhile_stays(store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    (space,) = store.backend.spaces()
+    collection = store.backend.open_collection(space.fingerprint)
+    changed, gone = (store.points["notes", name] for name in ("row-8", "row-9"))
+    scroll = EmbeddedCollection.scroll
+
+    def scroll_then_write(self: EmbeddedCollection, *arguments: Any, **options: Any) -> Iterator[StoredPoint]:
+        found = list(scroll(self, *arguments, **options))
+        collection.set_payload({changed.id: {**changed.payload, "text": "as it is now"}})
+        collection.delete([gone.id])
+        return iter(found)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmbeddedCollection, "scroll", scroll_then_write)
+        assert store.annotate("dataset=notes", set={"license": "ODbL-1.0"}).matched == 3
+    payload = store.points["notes", "row-8"].payload
+    assert (payload["text"], payload["license"]) == ("as it is now", "ODbL-1.0")
 
 
 def test_without_a_filter_it_is_refused(store: OpenStore) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from rise_store import ConfigError, FilterError
+from rise_store import ConfigError, FilterError, RiseStoreError
 from rise_store.signature import EstimatorConfig, SignatureEncoder
+from rise_store.store import Filter
+from rise_store.store.embedded.collection import EmbeddedCollection
 from tests.ingest.examples import OpenStore
 from tests.lifecycle.material import TALES, contents
 
@@ -86,9 +88,60 @@ def test_a_field_that_nobody_has_is_refused(store: OpenStore) -> None:
     assert len(contents(store)) == 12
 
 
+@pytest.mark.parametrize("condition", ["not licnse exists", "not (license exists or source.knd exists)"])
+def test_a_typing_error_in_exists_is_refused(store: OpenStore, condition: str) -> None:
+    with pytest.raises(FilterError, match="no stored example has the field 'metadata"):
+        store.delete(where=condition, yes=True)
+    with pytest.raises(FilterError, match="no stored example has the field 'metadata"):
+        store.annotate(condition, set={"license": "MIT"})
+    assert store.delete(where="not source_uri exists").matched == 12  # our own fields are known, stored or not
+
+
+def test_an_empty_list_of_ids_names_nothing(store: OpenStore) -> None:
+    assert store.delete([], dataset="tales", yes=True).matched == 0
+    assert store.delete([], yes=True).deleted == 0
+    with pytest.raises(ConfigError, match="letter by letter"):
+        store.delete("row-1", yes=True)
+    assert len(contents(store)) == 12
+
+
+@pytest.mark.parametrize("condition", ["topic != chess", "not topic exists"])
+def test_spaces_without_a_field_of_the_filter_are_left_alone(
+    store: OpenStore, tiny_model: Path, condition: str
+) -> None:
+    other = SignatureEncoder.from_pretrained(tiny_model, EstimatorConfig(kr=4, kh=4, kg=4), device="cpu")
+    rows = [TALES[0] | {"metadata": {"topic": "go"}}, TALES[1] | {"metadata": {"topic": "chess"}}, TALES[2]]
+    store.ingest(rows, dataset="tales", model=other, new_space=True)
+    report = store.delete(where=condition, yes=True)
+    assert 1 <= report.deleted == report.matched <= 2
+    assert sorted(space.examples for space in store.info().spaces) == [3 - report.deleted, 12]
+
+
+def test_nothing_goes_before_every_space_was_counted(
+    store: OpenStore, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = SignatureEncoder.from_pretrained(tiny_model, EstimatorConfig(kr=4, kh=4, kg=4), device="cpu")
+    store.ingest(TALES[:3], dataset="tales", model=other, new_space=True)
+    last = store.backend.spaces()[-1].fingerprint
+    count = EmbeddedCollection.count
+
+    def refuse(self: EmbeddedCollection, where: Filter | None = None) -> int:
+        if self.space.fingerprint == last and where is not None:
+            raise FilterError("this space cannot answer")
+        return count(self, where)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmbeddedCollection, "count", refuse)
+        with pytest.raises(FilterError, match="cannot answer"):
+            store.delete(dataset="tales", yes=True)
+    assert store.delete(dataset="tales").matched == 11
+
+
 def test_every_space_is_looked_at_or_one(store: OpenStore, tiny_model: Path) -> None:
     other = SignatureEncoder.from_pretrained(tiny_model, EstimatorConfig(kr=4, kh=4, kg=4), device="cpu")
     store.ingest(TALES[:3], dataset="tales", model=other, new_space=True)
+    with pytest.raises(RiseStoreError, match="several spaces"):
+        store.delete(["row-1"], space="", yes=True)
     assert store.delete(["row-1"]).matched == 2
     assert store.delete(["row-1"], space=other.fingerprint[:6], yes=True).deleted == 1
     assert store.delete(["row-1"]).matched == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import orjson
 import pytest
 
 from rise_store import ConfigError, Dataset, EstimatorConfig, InputError, SpaceMismatchError
+from rise_store.lifecycle.published_index import PublishedIndex
 from rise_store.signature import SignatureEncoder
 from tests.ingest.examples import SMALL, OpenStore, story_rows
 from tests.lifecycle.material import contents, vector_of
@@ -73,6 +75,48 @@ def test_importing_again_changes_nothing(empty: OpenStore, index: Path, tiny_mod
     report = empty.import_index(index, dataset="stories", model=tiny_model, device="cpu")
     assert (report.new, report.replaced, report.unchanged) == (0, 0, 13)
     assert contents(empty) == before
+
+
+def test_importing_again_leaves_annotations_alone(empty: OpenStore, index: Path, encoder: SignatureEncoder) -> None:
+    empty.import_index(index, dataset="stories", model=encoder)
+    empty.annotate("dataset = stories", set={"license": "MIT", "metadata.reviewed": True})
+    annotated = contents(empty)
+    assert empty.import_index(index, dataset="stories", model=encoder).unchanged == 13
+    assert contents(empty) == annotated
+    licensed = Dataset(name="stories", license="CC0-1.0")
+    assert empty.import_index(index, dataset=licensed, model=encoder).replaced == 13  # the index says something new
+
+
+def test_a_first_row_that_is_not_finite_is_rejected_alone(
+    empty: OpenStore, index: Path, encoder: SignatureEncoder
+) -> None:
+    replace_row(index, 0, 0, np.inf)
+    replace_row(index, 0, 1, np.nan)
+    report = empty.import_index(index, dataset="stories", model=encoder)
+    assert (report.new, report.rejected) == (11, 2)
+    assert report.rejects[0].endswith("vectors-00000.npy row 0: the signature holds NaN or Inf")
+
+
+def test_rows_with_the_same_id_are_rejected_but_the_first(
+    empty: OpenStore, index: Path, encoder: SignatureEncoder
+) -> None:
+    write_meta(index, 0, [{"id": "a"}, {"id": "b"}, {"id": "a"}, {"id": 7}, {"id": "8"}])
+    write_meta(index, 1, [{"id": "b"}, {"id": "7"}, *({"idx": number} for number in (7, 8, 9))])
+    report = empty.import_index(index, dataset="stories", model=encoder)
+    assert (report.new, report.rejected) == (8, 5)
+    assert report.rejects[0] == f"{index}/shards/vectors-00000.npy row 2: an earlier row has the same example id 'a'"
+    assert report.rejects[1] == f"{index}/shards/vectors-00001.npy row 0: an earlier row has the same example id 'b'"
+
+
+def test_odd_values_are_no_ids_and_stay_metadata(empty: OpenStore, index: Path, encoder: SignatureEncoder) -> None:
+    odd = {"id": {"a": 1}, "license": ["MIT"], "metadata": [1], "tok_len": True, "text": 5}
+    write_meta(index, 0, [{"idx": 0, "id": None}, {"idx": 1, **odd}, {"id": True}, {"id": ""}, {"idx": 4}])
+    assert empty.import_index(index, dataset="stories", model=encoder).new == 13
+    assert "metadata" not in empty.points["stories", "0"].payload
+    payload = empty.points["stories", "1"].payload
+    assert (payload["metadata"], payload["tokens"]) == (odd, 0)
+    assert empty.points["stories", "2"].payload["metadata"] == {"id": True}
+    assert ("stories", "3") in empty.points
 
 
 def test_zero_and_non_finite_rows_are_rejected_by_shard_and_row(
@@ -181,6 +225,18 @@ def test_an_encoder_must_have_the_settings_and_tables_of_the_index(
             empty.import_index(index, dataset="stories", model=other)
 
 
+def test_a_model_may_be_a_name_alone(empty: OpenStore, index: Path, tiny_model: Path) -> None:
+    attrs = orjson.loads((index / "manifest.json").read_bytes())["attrs"]
+    edit_manifest(index, attrs={**attrs, "model": str(tiny_model)})
+    assert empty.import_index(index, dataset="stories", device="cpu").new == 13
+
+
+def test_no_settings_are_the_published_ones(index: Path) -> None:
+    with_attrs(None)(index)
+    published = PublishedIndex(index)
+    assert (published.settings, published.model) == ({}, None)
+
+
 def test_a_model_is_needed(empty: OpenStore, index: Path, tiny_model: Path) -> None:
     with pytest.raises(ConfigError, match="does not say which model made it; name it with --model"):
         empty.import_index(index, dataset="stories")
@@ -237,9 +293,49 @@ def other_format(folder: Path) -> None:
     edit_manifest(folder, format="faiss")
 
 
+def with_attrs(attrs: Any) -> Callable[[Path], None]:
+    def damage(folder: Path) -> None:
+        for name in ("manifest.json", "build_plan.json"):
+            fields = orjson.loads((folder / name).read_bytes())
+            (folder / name).write_bytes(orjson.dumps({**fields, "attrs": attrs}))
+
+    return damage
+
+
+def number_a_file(folder: Path) -> None:
+    edit_manifest(folder, shards=[{"file": 5, "meta": "shards/meta-00000.jsonl", "rows": 13}])
+
+
+def change_tables(folder: Path, **changed: Any) -> None:
+    with np.load(folder / "projections.npz") as loaded:
+        arrays = {**loaded, **changed}
+    np.savez(folder / "projections.npz", **arrays)
+
+
+def widths_of_two(folder: Path) -> None:
+    change_tables(folder, h_out_dim=np.array([16, 16]))
+
+
+def tables_of_two_dimensions(folder: Path) -> None:
+    change_tables(folder, h_buckets=np.zeros((2, 3), np.int32))
+
+
+def lose_a_shard(folder: Path) -> None:
+    (folder / "shards/vectors-00002.npy").unlink()
+    edit_manifest(folder, shards=None)
+
+
 @pytest.mark.parametrize(
     ("damage", "complaint"),
     [
+        (with_attrs([1]), r"manifest.json is damaged: attrs is \[1\], not an object"),
+        (with_attrs({"config": "none"}), "manifest.json is damaged: config is 'none', not an object"),
+        (with_attrs({"model": 5}), "manifest.json is damaged: model is 5, not an object"),
+        (with_attrs({"model": {"name_or_path": 5}}), "the name of its model is 5, not a text"),
+        (number_a_file, "lists shards without file, meta and rows"),
+        (widths_of_two, "the sketch tables in .*projections.npz cannot be read"),
+        (tables_of_two_dimensions, "the sketch tables in .*h_buckets and h_signs have to have 1 dimension"),
+        (lose_a_shard, "is incomplete: its manifest says 13 rows, its shards have 10"),
         (lose_manifest, "has no manifest.json; the build was not finished"),
         (unlist_shards, "lists shards without file, meta and rows"),
         (flip_a_bit, "vectors-00001.npy is damaged: its SHA-256 is not the one in manifest.json"),

@@ -68,15 +68,35 @@ def test_an_empty_store_and_itself_are_refused(empty: OpenStore, store: OpenStor
         store.migrate_to(folder / "store")
 
 
-def test_a_copy_that_differs_is_noticed(store: OpenStore, folder: Path) -> None:
+def test_signatures_that_differ_are_copied_again(store: OpenStore, folder: Path) -> None:
     store.migrate_to(folder / "copy")
     with open_store(folder / "copy") as backend:
         (space,) = backend.spaces()
         collection = backend.open_collection(space.fingerprint)
         points = list(collection.scroll(with_vectors=True))
         collection.upsert([Point(point.id, np.roll(vector_of(point), 1), point.payload) for point in points])
-    with pytest.raises(StoreError, match=r"the signature of example 'row-\d+' is off by"):
-        store.migrate_to(folder / "copy")
+    (space,) = store.migrate_to(folder / "copy").spaces
+    assert (space.copied, space.unchanged, space.largest_error) == (12, 0, 0)
+    with open_store(folder / "copy") as backend:
+        assert contents(backend) == contents(store)
+
+
+@pytest.mark.parametrize(("vectors", "off"), [("float16", 0.01), ("turbo8", 0.02), ("turbo4", 0.15)])
+def test_a_copy_that_another_process_spoils_is_noticed(folder: Path, vectors: str, off: float) -> None:
+    with open_store(folder / "from", create=True) as source, open_store(folder / "to", create=True) as target:
+        collection = synthetic_collection(source, 30, 2_048, vectors)
+        aside = np.full(2_048, off / np.sqrt(2_048), np.float32)
+
+        def spoil(done: int, total: int) -> None:
+            points = list(collection.scroll(with_vectors=True))
+            moved = [Point(point.id, vector_of(point) + aside, point.payload) for point in points]
+            target.open_collection(collection.space.fingerprint).upsert(moved)
+
+        with pytest.raises(StoreError, match=r"the signature of example 'row-\d+' is off by"):
+            migrate_spaces(source, target, source.spaces(), progress=spoil)
+        (space,) = migrate_spaces(source, target, source.spaces()).spaces
+        assert space.copied == 30
+        assert migrate_spaces(source, target, source.spaces()).spaces[0].unchanged == 30
 
 
 def migrate(source: Path, target: Path, told: Connection) -> None:

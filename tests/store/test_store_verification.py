@@ -161,7 +161,7 @@ class TestRows:
         change(root, [Point(make_id(1000), whole_vector(3), whole_payload(3))])
         where, problem = only_problem(root)
         assert where == "example 'row-3' of dataset 'books'"
-        assert f"is stored as point {make_id(1000)} instead of {make_id(3)}" in problem
+        assert f"is point {make_id(1000)} instead of {make_id(3)}" in problem
 
     @pytest.mark.parametrize("field", ["example_id", "run_id", "channel_norms", "tokens"])
     def test_a_payload_without_a_required_field(self, root: Path, field: str) -> None:
@@ -176,6 +176,12 @@ class TestRows:
         payload["channel_norms"]["rh"] = norm
         change(root, [Point(make_id(3), whole_vector(3), payload)])
         assert re.match("has the channel_norms .* numbers rh and gh", only_problem(root)[1])
+
+    @pytest.mark.parametrize(("field", "value"), [("text", 5), ("tokens", "x"), ("license", ["MIT"])])
+    def test_a_field_of_another_type(self, root: Path, field: str, value: object) -> None:
+        change(root, [Point(make_id(3), whole_vector(3), {**whole_payload(3), field: value})])
+        problems = [problem.problem for problem in verified(root).problems]
+        assert any(f"has the {field} {value!r} in its payload, which is not " in problem for problem in problems)
 
     def test_many_problems_are_counted_and_some_are_listed(self, root: Path) -> None:
         change(root, [Point(make_id(number), whole_vector(number) * 3, whole_payload(number)) for number in range(120)])
