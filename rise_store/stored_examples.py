@@ -200,7 +200,12 @@ class StoredExamples:
         )
 
     def migrate_to(
-        self, target: str | Path, *, space: str | None = None, progress: Progress | None = None
+        self,
+        target: str | Path,
+        *,
+        space: str | None = None,
+        new_space: bool = False,
+        progress: Progress | None = None,
     ) -> MigrationReport:
         """Copy all spaces, or one of them, into another store, which is made where there is none.
 
@@ -210,15 +215,17 @@ class StoredExamples:
         Args:
             target: a folder or a server.
             space: fingerprint of the only space to copy (its beginning is enough).
+            new_space: allow spaces beside those that only the target has.
             progress: is told examples done and examples in all.
 
         Raises:
             StoreError: this store is empty, a store cannot be used, or the copy is not equal.
+            SpaceMismatchError: the target has another space, and `new_space` is False.
         """
         spaces = self._backend.spaces()
         chosen = spaces if spaces and space is None else [choose_space(self._backend, space)]
         with open_store(str(target), create=True) as other:
-            return migrate_spaces(self._backend, other, chosen, progress=progress)
+            return migrate_spaces(self._backend, other, chosen, new_space=new_space, progress=progress)
 
     def _collections(self, space: str | None) -> list[Collection]:
         """The collections of all spaces, or of the one that a fingerprint names."""

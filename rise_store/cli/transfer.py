@@ -128,8 +128,9 @@ def import_(
 @click.argument("source", metavar="FROM")
 @click.argument("target", metavar="TO")
 @ONE_SPACE
+@click.option("--new-space", is_flag=True, help="Allow a second signature space beside those of TO.")
 @format_option("table", "json")
-def migrate(source: str, target: str, space: str | None, format_: str) -> None:
+def migrate(source: str, target: str, space: str | None, new_space: bool, format_: str) -> None:
     """Copy a store into another one, a folder or a server; repeat the command to go on after a stop.
 
     Spaces, tables, examples and indexes are copied; what TO holds already is skipped. In the end counts are compared,
@@ -140,7 +141,7 @@ def migrate(source: str, target: str, space: str | None, format_: str) -> None:
       rise-store migrate my-store https://qdrant.example.org:6333
     """
     with AttributionStore.open(source, create=False) as opened, example_bar("copying") as progress:
-        report = opened.migrate_to(target, space=space, progress=progress)
+        report = opened.migrate_to(target, space=space, new_space=new_space, progress=progress)
     if format_ == "json":
         echo_json(report.model_dump(mode="json"))
     else:

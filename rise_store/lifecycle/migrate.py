@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-from rise_store.errors import StoreError
+from rise_store.errors import SpaceMismatchError, StoreError
 from rise_store.lifecycle.pages import Progress, in_pages, rows_a_page
 from rise_store.lifecycle.rows import PRECISION, distance, same_payload
 from rise_store.records import MigratedSpace, MigrationReport, Space
@@ -21,7 +21,12 @@ _COPIED_FEW = {"float16": 0.0, "turbo8": 0.0, "turbo4": 1.0}  # beside it, divid
 
 
 def migrate_spaces(
-    source: Backend, target: Backend, spaces: list[Space], *, progress: Progress | None = None
+    source: Backend,
+    target: Backend,
+    spaces: list[Space],
+    *,
+    new_space: bool = False,
+    progress: Progress | None = None,
 ) -> MigrationReport:
     """Copy spaces with their tables, storage, indexes and points; what the target holds already, equal, is skipped.
 
@@ -32,12 +37,16 @@ def migrate_spaces(
         source: where the spaces are.
         target: where they go; a space that is missing there is created.
         spaces: spaces of the source.
+        new_space: allow spaces beside those that only the target has.
         progress: is told points done and points in all.
 
     Raises:
         StoreError: an engine fails, or the copy is not equal to the source.
+        SpaceMismatchError: the target has another space, and `new_space` is False.
     """
     started = time.monotonic()
+    if not new_space:
+        _require_fit(target, spaces)
     totals = {space.fingerprint: source.open_collection(space.fingerprint).count() for space in spaces}
     done = 0
     reports = []
@@ -68,6 +77,18 @@ def migrate_spaces(
         spaces=tuple(reports),
         seconds=round(time.monotonic() - started, 3),
     )
+
+
+def _require_fit(target: Backend, spaces: list[Space]) -> None:
+    known = {space.fingerprint: space for space in target.spaces()}
+    coming = {space.fingerprint for space in spaces}
+    others = [space for fingerprint, space in known.items() if fingerprint not in coming]
+    if others and not coming <= known.keys():
+        held = ", ".join(f"{space.fingerprint} ({space.model.name})" for space in others)
+        raise SpaceMismatchError(
+            f"the store at {target.location} holds other spaces: {held}; copy into another store, or add a space "
+            "beside them with --new-space"
+        )
 
 
 def _target(source: Backend, target: Backend, space: Space) -> Collection:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rise_store import AttributionStore, StoreError, StoreInUseError
+from rise_store import AttributionStore, SpaceMismatchError, StoreError, StoreInUseError
 from rise_store.lifecycle import migrate_spaces, pages
 from rise_store.signature import EstimatorConfig, SignatureEncoder
 from rise_store.store import Point, open_store, tables_sha256
@@ -46,6 +46,16 @@ def test_all_spaces_or_one(store: OpenStore, folder: Path, tiny_model: Path) -> 
     store.ingest(NOTES, dataset="notes", model=other, new_space=True)
     assert [space.examples for space in store.migrate_to(folder / "one", space=other.fingerprint).spaces] == [4]
     assert [space.examples for space in store.migrate_to(folder / "all").spaces] == [12, 4]
+
+
+def test_a_space_beside_others_of_the_target_is_asked_for(store: OpenStore, folder: Path, tiny_model: Path) -> None:
+    other = SignatureEncoder.from_pretrained(tiny_model, EstimatorConfig(kr=4, kh=4, kg=4), device="cpu")
+    with AttributionStore.open(folder / "to") as target:
+        target.ingest(NOTES, dataset="notes", model=other)
+    with pytest.raises(SpaceMismatchError, match=r"holds other spaces: .* with --new-space"):
+        store.migrate_to(folder / "to")
+    assert [space.copied for space in store.migrate_to(folder / "to", new_space=True).spaces] == [12]
+    assert [space.unchanged for space in store.migrate_to(folder / "to").spaces] == [12]  # to go on needs no leave
 
 
 def test_storage_and_indexes_are_copied(folder: Path) -> None:

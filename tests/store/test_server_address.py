@@ -38,6 +38,7 @@ def test_a_url_says_where_and_which(url: str, address: Address) -> None:
         ("http://", "is not the URL of a store"),
         ("HTTP://", "is not the URL of a store"),
         ("http://[::1", "is not the URL of a store"),
+        ("localhost:6333", r"could be a server or a folder\. Write http://localhost:6333"),
         ("ftp://host/books", r"not opened over ftp://.*https://host:6333"),
         ("S3+x://bucket", r"not opened over S3\+x://"),
         ("http://host:x", "has a port that is no number"),
