@@ -35,7 +35,8 @@ from rise_store.store import StoredPoint, Tables
 
 _ID_DTYPE = np.dtype("<U36")
 _TABLES = "tables/"
-_DAMAGED = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+# RuntimeError is what an archive raises that claims to be encrypted, as one flipped bit can.
+_DAMAGED = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def write_npz(path: Path, space: Space, tables: Tables, rows: int, pages: Iterator[Sequence[StoredPoint]]) -> int:

@@ -209,7 +209,7 @@ def _tables(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, int]]:
                 if tables[f"{ours}_bucket"].ndim != 1 or tables[f"{ours}_sign"].ndim != 1:
                     raise ValueError(f"{theirs}_buckets and {theirs}_signs have to have 1 dimension")
                 widths[width] = int(arrays[f"{theirs}_out_dim"])
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"the sketch tables in {path} cannot be read: {error}") from error
     return tables, widths
 

@@ -245,6 +245,16 @@ def test_a_flipped_bit_is_noticed(store: OpenStore, empty: OpenStore, folder: Pa
         empty.import_file(folder / "e.npz")
 
 
+def test_a_flipped_bit_that_makes_an_archive_look_encrypted(store: OpenStore, empty: OpenStore, folder: Path) -> None:
+    file = folder / "export.npz"
+    store.export(file)
+    data = bytearray(file.read_bytes())
+    data[data.index(b"PK\x01\x02") + 8] ^= 1  # the flag of the first entry in the archive's list
+    file.write_bytes(data)
+    with pytest.raises(InputError, match=r"export\.npz cannot be read as an export: .*encrypted"):
+        empty.import_file(file)
+
+
 def test_other_endings_and_missing_folders_are_refused(store: OpenStore, folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"ends in neither .npz nor .parquet"):
         store.export(folder / "e.csv")
