@@ -3,11 +3,12 @@
 from rise_store.corpus.backdoor import Backdoor, synthetic_backdoor
 from rise_store.corpus.demo_model import cache_directory, fetch_smollm2
 from rise_store.corpus.demo_questions import DEMO_QUESTIONS, DemoQuestion
-from rise_store.corpus.jsonl import ExampleReader, read_examples, read_jsonl
 from rise_store.corpus.lines import MAX_LINE_BYTES
 from rise_store.corpus.python_reference import python_reference
 from rise_store.corpus.queries import read_queries
-from rise_store.corpus.rows import RejectedRow, parse_row
+from rise_store.corpus.reader import ExampleReader, read_examples, read_jsonl
+from rise_store.corpus.rows import parse_row
+from rise_store.corpus.sources import RawRow, RejectedRow, Source
 
 __all__ = [
     "DEMO_QUESTIONS",
@@ -15,7 +16,9 @@ __all__ = [
     "Backdoor",
     "DemoQuestion",
     "ExampleReader",
+    "RawRow",
     "RejectedRow",
+    "Source",
     "cache_directory",
     "fetch_smollm2",
     "parse_row",

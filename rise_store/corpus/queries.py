@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from rise_store.corpus.jsonl import ExampleReader
-from rise_store.corpus.rows import RejectedRow
+from rise_store.corpus.reader import ExampleReader
+from rise_store.corpus.sources import RejectedRow
 from rise_store.errors import InputError
 from rise_store.records import Query
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from rise_store.errors import InputError
-from rise_store.records import Example
+from rise_store.records import Example, RowOrigin
 
 MAX_METADATA_DEPTH = 100
 """Deepest nesting of a metadata value, levels: what writes JSON later gives up at about 250."""
@@ -20,28 +19,20 @@ _KNOWN_FIELDS = frozenset({*_STRING_FIELDS, "id", "metadata"})
 _TEXT_WANTED = 'expected "text", "prompt" with "completion", or "instruction", "input", "output"'
 
 
-@dataclass(frozen=True, slots=True)
-class RejectedRow:
-    """A row that is no example. `reason` is one line for people and begins with `location`, which is `file:line`."""
-
-    location: str
-    reason: str
-
-
-def parse_row(row: object, location: str) -> Example:
+def parse_row(row: object, location: str, origin: RowOrigin | None = None) -> Example:
     """The `Example` that a row stands for.
 
     The row's `id` (a string or an integer), `text`, `prompt`, `completion`, `instruction`, `input`, `output`,
     `license`, `source_uri` and `metadata` become the fields of those names; `generation` is read as `completion`
     where there is none. Every other field is kept in `metadata`. A field that is null counts as absent, and so does
     an empty `license` or `source_uri`. Surrogates without their partner, which UTF-8 cannot hold, are replaced by
-    U+FFFD. `location` (`file:line`) is for messages.
+    U+FFFD. `location` (`file:line`) is for messages, `origin` says where the row was read.
 
     Raises `InputError` for a row that is not an object, has a field of the wrong type, has no text, or has a field
     that its `metadata` contradicts.
     """
     try:
-        return _example(row, location)
+        return _example(row, location, origin)
     except _RowError as error:
         raise InputError(f"{location}: {error}") from None
 
@@ -50,7 +41,7 @@ class _RowError(Exception):
     """What is wrong with a row, before its location is put in front."""
 
 
-def _example(row: object, location: str) -> Example:
+def _example(row: object, location: str, origin: RowOrigin | None) -> Example:
     if not isinstance(row, Mapping):
         raise _RowError(f"expected an object with the fields of one example, found {_kind(row)}")
     values = {field: _string(row, field) for field in _STRING_FIELDS}
@@ -61,7 +52,7 @@ def _example(row: object, location: str) -> Example:
     values["license"] = values["license"] or None
     values["source_uri"] = values["source_uri"] or None
     others = {name: value for name, value in row.items() if name not in known}
-    example = Example(id=_id(row), metadata=_metadata(row, others), location=location, **values)
+    example = Example(id=_id(row), metadata=_metadata(row, others), location=location, origin=origin, **values)
     if not example.content.strip():
         if row.get("messages") is not None:
             raise _RowError(f'chat rows ("messages") are not supported yet; {_TEXT_WANTED}')

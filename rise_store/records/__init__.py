@@ -1,11 +1,21 @@
 """The typed records that the library takes and returns; `schemas/` is generated from them."""
 
 from rise_store.records.base import Metadata, Record, validated
+from rise_store.records.datasets import CollectionPeriod, Dataset, RegisteredDataset
 from rise_store.records.demo import DemoAnswer, DemoReport
-from rise_store.records.examples import Dataset, Example
+from rise_store.records.examples import Example, RowOrigin
 from rise_store.records.groups import AttributionGroups, InfluenceShare
 from rise_store.records.indexes import FieldIndex
-from rise_store.records.ingestion import IngestReport, IngestTotals, Receipt, SignatureFile
+from rise_store.records.ingestion import (
+    IngestReport,
+    IngestTotals,
+    Receipt,
+    Reject,
+    Run,
+    RunState,
+    SignatureFile,
+    SourceManifest,
+)
 from rise_store.records.lifecycle import (
     AnnotateReport,
     CompactedSpace,
@@ -48,6 +58,7 @@ __all__ = [
     "AttributionResult",
     "ChannelNorms",
     "ChannelScores",
+    "CollectionPeriod",
     "CompactReport",
     "CompactedSpace",
     "Dataset",
@@ -74,10 +85,16 @@ __all__ = [
     "RecallReport",
     "Receipt",
     "Record",
+    "RegisteredDataset",
+    "Reject",
+    "RowOrigin",
+    "Run",
+    "RunState",
     "SignatureFile",
     "SnapshotFile",
     "SnapshotManifest",
     "SnapshotReport",
+    "SourceManifest",
     "Space",
     "SpaceInfo",
     "Storage",

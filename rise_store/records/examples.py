@@ -1,13 +1,21 @@
-"""Training records and the datasets that they belong to."""
+"""Training records."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated
 
 from pydantic import Field
 
 from rise_store.records.base import Metadata, Record
+
+
+class RowOrigin(Record):
+    """Where a row was read."""
+
+    file: str = Field(description="path or address of the file, query or stream")
+    row: int = Field(description="number of the row in it, from 1; in a text file the line")
+    start: int | None = Field(None, description="first byte of the row in the file, decompressed; null where unknown")
+    end: int | None = Field(None, description="first byte behind the row; null where unknown")
 
 
 class Example(Record):
@@ -24,6 +32,7 @@ class Example(Record):
     source_uri: str | None = Field(None, description="where this row came from, where it differs from the dataset's")
     metadata: Metadata = Field(default_factory=dict, description="the record's own fields, kept as they are")
     location: str = Field("", description="file:line, for messages", exclude=True)
+    origin: RowOrigin | None = Field(None, description="where the row was read", exclude=True)
 
     @property
     def content(self) -> str:
@@ -47,12 +56,3 @@ class Example(Record):
     def key(self) -> str:
         """The example key: `id`, or the first 32 hex digits of the content hash when there is none."""
         return self.id or self.content_sha256[:32]
-
-
-class Dataset(Record):
-    """A named, versioned set of examples with its provenance."""
-
-    name: Annotated[str, Field(min_length=1, description="name of the dataset")]
-    version: str | None = Field(None, description="version of the dataset")
-    source_uri: str | None = Field(None, description="where the dataset came from")
-    license: str | None = Field(None, description="SPDX id of the dataset's licence")

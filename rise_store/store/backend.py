@@ -20,6 +20,7 @@ from rise_store.store.filters import Filter
 
 Vector = npt.NDArray[np.float32]
 Payload = dict[str, Any]
+Document = dict[str, Any]  # JSON
 Tables = Mapping[str, npt.NDArray[Any]]
 IndexKind = Literal["keyword", "integer", "float", "datetime"]
 
@@ -190,8 +191,36 @@ class Collection(Protocol):
         ...
 
 
+class Catalogue(Protocol):
+    """What a store knows beside its points: JSON documents of a few kinds, such as dataset, run, receipt, tombstone.
+
+    A document has a key, unique within its kind, and may belong to an owner, as receipts do to their run. Every method
+    raises `StoreError` when the engine fails.
+    """
+
+    def put(self, kind: str, documents: Mapping[str, Document], *, owner: str = "") -> None:
+        """Insert or replace documents by key; durable against a killed process once it returns."""
+        ...
+
+    def get(self, kind: str, keys: Iterable[str]) -> dict[str, Document]:
+        """The documents among `keys` that exist, by key."""
+        ...
+
+    def scan(self, kind: str, *, owner: str | None = None) -> Iterator[tuple[str, Document]]:
+        """Keys and documents of a kind, or of an owner's, each once, in no order that means anything."""
+        ...
+
+    def count(self, kind: str, *, owner: str | None = None) -> int:
+        """Exact number of documents of a kind, or of an owner's."""
+        ...
+
+    def remove(self, kind: str, keys: Iterable[str]) -> None:
+        """Remove documents; unknown keys are ignored."""
+        ...
+
+
 class Backend(Protocol):
-    """A store: spaces by fingerprint.
+    """A store: spaces by fingerprint, and a catalogue.
 
     A context manager: leaving it flushes and releases the store; after an error, a store that was made in the block and
     got no space is removed again.
@@ -213,6 +242,10 @@ class Backend(Protocol):
 
     def tables(self, fingerprint: str) -> dict[str, npt.NDArray[Any]]:
         """The sketch tables that were kept with a space; `StoreError` when they are damaged."""
+        ...
+
+    def catalogue(self) -> Catalogue:
+        """The catalogue of the store, which is made when it is first asked for."""
         ...
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rise_store.errors import StoreError
 from rise_store.records import Space
 from rise_store.store.backend import Tables
+from rise_store.store.embedded.catalogue import EmbeddedCatalogue
 from rise_store.store.embedded.checksums import Checksums
 from rise_store.store.embedded.collection import EmbeddedCollection
 from rise_store.store.embedded.disk import MIB, require_free
@@ -34,6 +35,7 @@ class EmbeddedBackend:
         check_location(root, create=create)
         self._mutex = threading.RLock()
         self._collections: dict[str, EmbeddedCollection] = {}
+        self._catalogue: EmbeddedCatalogue | None = None
         self._closed = False
         self._failed = False
         with engine_errors(self.location, "open the folder"):
@@ -92,6 +94,14 @@ class EmbeddedBackend:
         space = self._folder.space(fingerprint)
         return read_tables(self._folder.space_folder(fingerprint) / "tables.npz", space.tables_sha256)
 
+    def catalogue(self) -> EmbeddedCatalogue:
+        """The catalogue of the store, which is made when it is first asked for; `StoreError` when it is damaged."""
+        with self._mutex:
+            self._check_open()
+            if self._catalogue is None:
+                self._catalogue = EmbeddedCatalogue(self._folder.root, self.location)
+            return self._catalogue
+
     def close(self) -> None:
         """Flush and release the store; closing twice is fine."""
         with self._mutex:
@@ -100,9 +110,10 @@ class EmbeddedBackend:
             self._closed = True
             errors: list[BaseException] = []
             try:
-                for collection in self._collections.values():
+                opened = [*self._collections.values(), *([self._catalogue] if self._catalogue else [])]
+                for part in opened:
                     try:
-                        collection.close()
+                        part.close()
                     except BaseException as error:  # after Ctrl-C too the others are closed and the lock is released
                         errors.append(error)
                 if self._failed and self._made_here:

@@ -13,7 +13,7 @@ from rise_store.store.embedded.layout import StoreFolder, check_location
 from rise_store.store.embedded.lock import StoreLock
 from rise_store.store.findings import Findings
 
-_OURS = {"store.json", "lock", "spaces", "store.json.tmp", LOCK_NAME}
+_OURS = {"store.json", "lock", "spaces", "catalogue", "store.json.tmp", LOCK_NAME}
 _OURS_OF_SPACE = {"space.json", "tables.npz", "state.json", "state.json.tmp", "points"}
 
 

@@ -16,6 +16,7 @@ from rise_store.store.server.calls import Calls
 from rise_store.store.server.catalogue import Catalogue
 from rise_store.store.server.collection import ServerCollection
 from rise_store.store.server.connection import DEFAULT_NAME, Connection
+from rise_store.store.server.documents import ServerCatalogue
 from rise_store.store.server.schema import TURBO8_SINCE, Placement, schema_difference, space_schema
 from rise_store.store.tables import tables_sha256
 
@@ -31,13 +32,14 @@ class ServerBackend:
     def __init__(self, connection: Connection, name: str = DEFAULT_NAME, *, create: bool = False) -> None:
         self.location = connection.location
         self.connection = connection
-        self.catalogue = Catalogue(connection, name)
+        self.space_records = Catalogue(connection, name)
         self._mutex = threading.RLock()
         self._collections: dict[str, ServerCollection] = {}
+        self._documents: ServerCatalogue | None = None
         try:
             self._placement = Placement.from_environment()
             self._version = connection.server_version()
-            self._made = self.catalogue.exists()
+            self._made = self.space_records.exists()
             if not self._made and not create:
                 raise StoreError(
                     f"there is no rise_store store {name!r} on the server at {self.location}. Check the URL; ingesting "
@@ -49,7 +51,7 @@ class ServerBackend:
 
     def spaces(self) -> list[Space]:
         """The spaces of the store, oldest first."""
-        return self.catalogue.spaces() if self._is_made() else []
+        return self.space_records.spaces() if self._is_made() else []
 
     def create_space(self, space: Space, tables: Tables) -> ServerCollection:
         """Create the collection of a new space and keep its sketch tables in the catalogue; all or nothing.
@@ -63,15 +65,15 @@ class ServerBackend:
                 f"the tables of space {space.fingerprint} have SHA-256 {found}, but the space states "
                 f"{space.tables_sha256}. Create the space with the tables that it was made with"
             )
-        collection = self.catalogue.collection_of(space.fingerprint)
+        collection = self.space_records.collection_of(space.fingerprint)
         self._check_storage(space)
         with self._mutex:
             self._make()
-            if self.catalogue.find_space(space.fingerprint) is not None:
-                raise self.catalogue.already_there(space.fingerprint)
+            if self.space_records.find_space(space.fingerprint) is not None:
+                raise self.space_records.already_there(space.fingerprint)
             self._create_collection(collection, space)
-            self.catalogue.write_tables(space, tables)
-            self.catalogue.commit(space)
+            self.space_records.write_tables(space, tables)
+            self.space_records.commit(space)
             return self.open_collection(space.fingerprint)
 
     def open_collection(self, fingerprint: str) -> ServerCollection:
@@ -79,7 +81,7 @@ class ServerBackend:
         with self._mutex:
             if self.connection.closed or fingerprint not in self._collections:
                 space = self._space(fingerprint)
-                collection = self.catalogue.collection_of(fingerprint)
+                collection = self.space_records.collection_of(fingerprint)
                 if not Calls(self.connection, collection).exists():
                     raise StoreError(
                         f"the server at {self.location} has lost the collection {collection} of space {fingerprint}. "
@@ -90,7 +92,15 @@ class ServerBackend:
 
     def tables(self, fingerprint: str) -> dict[str, npt.NDArray[Any]]:
         """The sketch tables that were kept with a space; `StoreError` when they are damaged."""
-        return self.catalogue.read_tables(self._space(fingerprint))
+        return self.space_records.read_tables(self._space(fingerprint))
+
+    def catalogue(self) -> ServerCatalogue:
+        """The catalogue of the store, which is made with it."""
+        with self._mutex:
+            self._make()
+            if self._documents is None:
+                self._documents = ServerCatalogue(Calls(self.connection, self.space_records.collection))
+            return self._documents
 
     def close(self) -> None:
         """Hang up; closing twice is fine. A store that was to be created and got no space is made now, empty."""
@@ -115,21 +125,21 @@ class ServerBackend:
 
     def _is_made(self) -> bool:
         # Somebody else may have made it by now.
-        self._made = self._made or self.catalogue.exists()
+        self._made = self._made or self.space_records.exists()
         if self._made and self.connection.closed:
             raise StoreError(f"the store at {self.location} is closed. Open it again")
         return self._made
 
     def _make(self) -> None:
         if not self._is_made():
-            self.catalogue.create(self._placement)
+            self.space_records.create(self._placement)
             self._made = True
 
     def _space(self, fingerprint: str) -> Space:
         if not self._is_made():
-            self.catalogue.collection_of(fingerprint)
+            self.space_records.collection_of(fingerprint)
             raise StoreError(f"the store at {self.location} has no space {fingerprint!r}. Its spaces: none")
-        return self.catalogue.space(fingerprint)
+        return self.space_records.space(fingerprint)
 
     def _check_storage(self, space: Space) -> None:
         if space.storage.vectors == "turbo8" and self._version is not None and self._version < TURBO8_SINCE:
@@ -148,8 +158,8 @@ class ServerBackend:
         if difference is None and (rows := calls.count(None)):
             difference = f"it holds {rows:,} rows, which could be ones that were deleted since"
         if difference is not None:
-            if self.catalogue.find_space(space.fingerprint) is not None:  # made, perhaps filled, since we looked
-                raise self.catalogue.already_there(space.fingerprint)
+            if self.space_records.find_space(space.fingerprint) is not None:  # made, perhaps filled, since we looked
+                raise self.space_records.already_there(space.fingerprint)
             # Deleting it here could take it from somebody who is creating the space at this moment.
             raise StoreError(
                 f"the server at {self.location} has a collection {name} that belongs to no space and cannot be used: "

@@ -39,6 +39,10 @@ class Calls:
             "write the catalogue", lambda client: client.upsert(self.name, points, wait=True, update_mode=mode)
         )
 
+    def put(self, documents: Sequence[models.PointStruct]) -> None:
+        """Insert or replace documents of the catalogue."""
+        self.connection.call("write the catalogue", lambda client: client.upsert(self.name, list(documents), wait=True))
+
     def overwrite_payloads(self, payloads: Sequence[tuple[UUID, Payload]]) -> None:
         """Replace payloads of stored points."""
         operations = [
