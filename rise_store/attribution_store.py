@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
@@ -10,19 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 from typing_extensions import Unpack
 
 from rise_store.backups import Backups
-from rise_store.corpus import ExampleReader, RejectedRow, parse_row, read_examples
 from rise_store.encoders import Encoders, LoadOptions, choose_space
 from rise_store.errors import InputError
-from rise_store.ingest import KeepText, Progress, Run, ingest_examples
-from rise_store.profiles import CoarseBits, Profile, StorageChoice
+from rise_store.ingestion import Ingestion
 from rise_store.records import (
     AttributionGroups,
     AttributionResult,
-    Dataset,
-    EstimatorConfig,
-    Example,
     FieldIndex,
-    IngestReport,
     Query,
     RecallReport,
     SpaceInfo,
@@ -51,14 +45,13 @@ if TYPE_CHECKING:
     from rise_store.signature import SignatureEncoder
 
 MOST_VALUES = 1_000_000  # distinct datasets or licences that are counted
-Corpus = str | Path | Sequence[str | Path] | ExampleReader | Iterable[Example | Mapping[str, Any]]
 
 
 class AskOptions(SearchOptions, LoadOptions, total=False):
     """How stored examples are scored and looked for, and how the model is loaded."""
 
 
-class AttributionStore(StoredExamples, Backups):
+class AttributionStore(Ingestion, StoredExamples, Backups):
     """A store of training-data signatures on disk, and the questions it answers.
 
     A context manager: leaving it releases the store, which one process at a time can hold.
@@ -90,55 +83,6 @@ class AttributionStore(StoredExamples, Backups):
     def close(self) -> None:
         """Release the store; closing twice is fine."""
         self._backend.close()
-
-    def ingest(
-        self,
-        corpus: Corpus,
-        *,
-        dataset: str | Dataset,
-        model: str | Path | SignatureEncoder | None = None,
-        config: EstimatorConfig | None = None,
-        space: str | None = None,
-        new_space: bool = False,
-        keep_text: KeepText = "full",
-        max_rejects: int | None = 0,
-        progress: Progress | None = None,
-        profile: Profile | None = None,
-        quantization: CoarseBits | None = None,
-        hnsw: bool = False,
-        **loading: Unpack[LoadOptions],
-    ) -> IngestReport:
-        """Store the signatures of a corpus; what is stored already costs nothing.
-
-        Args:
-            corpus: one or several JSON Lines files, or an iterable of examples: records, or rows as dicts.
-            dataset: its name, or a record with its provenance.
-            model: hub name, local folder, GGUF file, or an encoder; by default the model of the store's space.
-            config: estimator settings; by default those of the store's space, else the published ones.
-            space: fingerprint of the space (its beginning is enough), when the store has several.
-            new_space: allow a second signature space in a store that has one already.
-            keep_text: store each text in full, as a preview of 200 characters, or not at all.
-            max_rejects: rejected rows beyond which the run stops; None for no limit.
-            progress: is told of every batch and block.
-            profile: how a new space keeps signatures: float16 (default), turbo8, turbo4, or small (352 coordinates).
-            quantization: bits of a second, coarser copy that approximate search of a new space scans.
-            hnsw: whether a new space has a graph for approximate search.
-            loading: dtype, device, revision, trust_remote_code, device_map ...: see `LoadOptions`.
-
-        Raises:
-            InputError: a row that cannot be used, with its file and line.
-            SpaceMismatchError: the model, settings or storage are not those of the store.
-            ModelError, StoreError: the model or the store cannot be used.
-        """
-        source = _source(corpus)
-        run = Run(validated(Dataset, "dataset", {"name": dataset}) if isinstance(dataset, str) else dataset, keep_text)
-        storage = StorageChoice(profile, quantization, hnsw)
-        encoder, collection = self._encoders.for_ingest(
-            model, config, loading, space=space, new_space=new_space, storage=storage
-        )
-        report = ingest_examples(source, run, encoder, collection, max_rejects=max_rejects, progress=progress)
-        collection.tidy()  # also after a run without news: an earlier one may have been killed before it
-        return report
 
     def attribute(
         self,
@@ -297,29 +241,3 @@ def _split(options: AskOptions) -> tuple[SearchOptions, LoadOptions]:
     for name, value in options.items():
         parts[name not in SearchOptions.__annotations__][name] = value
     return cast(SearchOptions, parts[0]), cast(LoadOptions, parts[1])
-
-
-def _source(corpus: Corpus) -> Iterable[Example | RejectedRow]:
-    if isinstance(corpus, str | Path):
-        return read_examples([corpus])
-    if isinstance(corpus, ExampleReader):
-        return corpus
-    if isinstance(corpus, Sequence):
-        paths = [item for item in corpus if isinstance(item, str | Path)]
-        if paths and len(paths) == len(corpus):
-            return read_examples(paths)
-    return _rows(corpus)
-
-
-def _rows(corpus: Iterable[Any]) -> Iterator[Example | RejectedRow]:
-    for number, row in enumerate(corpus, 1):
-        location = f"row {number}"
-        if isinstance(row, Example | RejectedRow):
-            yield row
-        elif isinstance(row, Mapping):
-            try:
-                yield parse_row(row, location)
-            except InputError as error:
-                yield RejectedRow(location, str(error))
-        else:
-            raise InputError(f"{location} is a {type(row).__name__}; give examples as records or as rows (dicts)")

@@ -33,6 +33,7 @@ class SignatureError(RiseStoreError):
     """A signature that may not be stored: wrong dimension, or not finite."""
 
     chunk: int | None = None  # which of the encoded chunks it is, where that is known
+    text: int | None = None  # which of the encoded texts it is, where that is known
 
 
 class StoreError(RiseStoreError):

@@ -6,6 +6,7 @@ import click
 from typing_extensions import Unpack
 
 from rise_store.attribution_store import AttributionStore
+from rise_store.cli.dataset_options import dataset_options, make_dataset
 from rise_store.cli.options import (
     estimator_option,
     format_option,
@@ -17,21 +18,19 @@ from rise_store.cli.options import (
 )
 from rise_store.cli.output import console, echo_json, print_report
 from rise_store.cli.progress import IngestProgress
-from rise_store.corpus import read_examples
-from rise_store.encoders import LoadOptions
+from rise_store.cli.source_options import source_options
+from rise_store.corpus import open_examples
 from rise_store.ingest import KeepText
+from rise_store.ingestion import IngestOptions, split_options
 from rise_store.profiles import CoarseBits, Profile
-from rise_store.records import Dataset, validated
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILES...")
 @store_option
-@click.option("--dataset", required=True, metavar="NAME", help="Name of the dataset that the examples belong to.")
+@dataset_options
+@source_options
 @click.option("--model", metavar="MODEL", help="Hub name, local folder or GGUF file.  [default: the store's model]")
-@click.option("--dataset-version", metavar="VERSION", help="Version of the dataset.")
-@click.option("--source-uri", metavar="URI", help="Where the dataset came from.")
-@click.option("--license", "license_", metavar="SPDX", help="Licence of rows that do not name their own.")
 @click.option(
     "--keep-text",
     type=click.Choice(["full", "preview", "none"]),
@@ -57,10 +56,10 @@ def ingest(
     files: tuple[str, ...],
     store: str,
     dataset: str,
-    model: str | None,
     dataset_version: str | None,
     source_uri: str | None,
     license_: str | None,
+    model: str | None,
     keep_text: KeepText,
     max_rejects: int,
     new_space: bool,
@@ -70,7 +69,7 @@ def ingest(
     hnsw: bool,
     estimator: tuple[str, ...],
     format_: str,
-    **loading: Unpack[LoadOptions],
+    **options: Unpack[IngestOptions],
 ) -> None:
     """Add a corpus to a store; what is stored already costs nothing.
 
@@ -83,11 +82,10 @@ def ingest(
       rise-store ingest news.jsonl.gz --store my-store --model Qwen/Qwen3-0.6B --dataset news --license CC-BY-4.0
     """
     config = parse_estimator(estimator)
-    reader = read_examples(files)
-    provenance = validated(
-        Dataset,
-        "dataset",
-        {"name": dataset, "version": dataset_version, "source_uri": source_uri, "license": license_},
+    reading, loading = split_options(options)
+    reader = open_examples(files, **reading)
+    provenance = make_dataset(
+        dataset=dataset, dataset_version=dataset_version, source_uri=source_uri, license_=license_
     )
     with AttributionStore.open(store) as opened, IngestProgress(reader) as progress:
         report = opened.ingest(

@@ -4,6 +4,7 @@ from rise_store.corpus.backdoor import Backdoor, synthetic_backdoor
 from rise_store.corpus.demo_model import cache_directory, fetch_smollm2
 from rise_store.corpus.demo_questions import DEMO_QUESTIONS, DemoQuestion
 from rise_store.corpus.lines import MAX_LINE_BYTES
+from rise_store.corpus.opening import SourceOptions, open_examples, open_sources
 from rise_store.corpus.python_reference import python_reference
 from rise_store.corpus.queries import read_queries
 from rise_store.corpus.reader import ExampleReader, read_examples, read_jsonl
@@ -19,8 +20,11 @@ __all__ = [
     "RawRow",
     "RejectedRow",
     "Source",
+    "SourceOptions",
     "cache_directory",
     "fetch_smollm2",
+    "open_examples",
+    "open_sources",
     "parse_row",
     "python_reference",
     "read_examples",

@@ -15,7 +15,7 @@ from rise_store.errors import InputError
 from rise_store.records import Example, SourceManifest
 
 RowMapping = Callable[[Any], Mapping[str, Any]]
-"""Turns the fields of a foreign row into those that `parse_row` knows; `InputError` (without a location) if it cannot."""
+"""Turns the fields of a foreign row into those of `parse_row`; `InputError`, without a location, if it cannot."""
 
 
 class ExampleReader:

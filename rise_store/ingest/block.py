@@ -1,33 +1,57 @@
-"""One block of examples into the store; what schedules blocks is elsewhere."""
+"""One block of rows into the store: planned, encoded, stored. What schedules blocks is elsewhere."""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import socket
+import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from uuid import UUID
 
+from rise_store.corpus import RejectedRow
 from rise_store.digests import json_sha256
 from rise_store.errors import InputError, SignatureError
-from rise_store.records import ChannelNorms, Dataset, Example, Receipt
-from rise_store.store import Collection, Payload, Point, build_payload, point_id
-
-if TYPE_CHECKING:
-    from rise_store.signature import SignatureEncoder
+from rise_store.ingest.texts import EncodedTexts, Encoder, TokenProgress, encode_texts, tokenize_texts
+from rise_store.records import ChannelNorms, Dataset, Example, IngestTotals, Receipt, Reject
+from rise_store.store import Collection, Identity, In, Payload, Point, Tombstones, Vector, build_payload, point_id
+from rise_store.version import __version__
 
 KeepText = Literal["full", "preview", "none"]
 PREVIEW_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
-class Run:
-    """One ingestion: what its blocks share."""
+class RunContext:
+    """What the blocks of a run share."""
 
     dataset: Dataset
     keep_text: KeepText = "full"
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    tombstones: Tombstones | None = None
+    resumed: bool = False  # whether an earlier attempt may have stored rows without a receipt
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows that follow each other in a run; the keys of its examples are distinct."""
+
+    rows: tuple[Example | RejectedRow, ...]
+    first: int = 1  # position of the first row in the run
+
+    @property
+    def last(self) -> int:
+        """Position of the last row in the run."""
+        return self.first + len(self.rows) - 1
+
+    @property
+    def examples(self) -> list[Example]:
+        """The rows that are examples."""
+        return [row for row in self.rows if isinstance(row, Example)]
 
 
 @dataclass(frozen=True)
@@ -39,22 +63,47 @@ class _Row:
     payload: Payload
 
 
+@dataclass(frozen=True)
+class _Known:
+    """The signature of an equal text that is stored already."""
+
+    vector: Vector
+    measured: Payload  # tokens, chunks, channel_norms
+
+
+@dataclass(frozen=True)
+class PlannedBlock:
+    """A block of which it is known what the store has: `texts` are still to be encoded, each once."""
+
+    block: Block
+    texts: tuple[str, ...]
+    _rows: tuple[tuple[_Row, int], ...]  # rows to be encoded, each with the number of its text
+    _shared: tuple[tuple[_Row, _Known], ...]
+    _relabel: dict[UUID, Payload]
+    _ids: tuple[UUID, ...]  # of all points that the block stands for, but those that may not be stored
+    _replaced: frozenset[UUID]  # of those, the ones that are stored with another content
+    _counts: IngestTotals
+    _rejects: tuple[Reject, ...]
+    _started_at: str
+    _seconds: float
+
+
 def ingest_block(
-    examples: Sequence[Example],
-    run: Run,
-    encoder: SignatureEncoder,
+    block: Block,
+    run: RunContext,
+    encoder: Encoder,
     collection: Collection,
     *,
-    progress: Callable[[int], None] | None = None,
+    progress: TokenProgress | None = None,
 ) -> Receipt:
-    """Store a block of examples; what is stored already costs no forward pass.
+    """Store a block of rows; what is stored already costs no forward pass.
 
     Idempotent: a point's id follows from space, dataset and example key, so a block may be repeated after a crash.
     Returns once the store has acknowledged every example that the receipt counts as stored.
 
     Args:
-        examples: of distinct keys.
-        run: the dataset and the run's id.
+        block: the rows, with their position in the run.
+        run: what the blocks of the run share.
         encoder: computes the signatures; of the collection's space.
         collection: where they go.
         progress: is told how many tokens were just encoded.
@@ -62,70 +111,179 @@ def ingest_block(
     Raises:
         StoreError, SignatureError: a part of the block may be stored; repeating it is safe.
     """
-    rows, rejects = _rows(examples, run, collection)
+    planned = plan_block(block, run, collection)
+    encoded = encode_planned(planned, encoder, progress)
+    return store_block(planned, encoded, run, collection)
+
+
+def plan_block(block: Block, run: RunContext, collection: Collection) -> PlannedBlock:
+    """Find out what of a block the store has; writes nothing."""
+    started, started_at = time.monotonic(), _now()
+    rejects = [Reject(reason=r.reason, location=r.location, origin=r.origin, row=r.row) for r in _unread(block)]
+    rows = _rows(block.examples, run, collection, rejects)
+    rows, refused = _without_refused(rows, run)
     stored = collection.retrieve([row.id for row in rows])
     encode: list[_Row] = []
     relabel: dict[UUID, Payload] = {}
+    unchanged = recovered = superseded = 0
     for row in rows:
         before = stored[row.id].payload if row.id in stored else {}
+        own = before.get("run_id") == run.id
         if before.get("content_sha256") != row.payload["content_sha256"]:
             encode.append(row)
-        elif before.get("record_sha256") != row.payload["record_sha256"]:
+            superseded += own
+        elif before.get("record_sha256") != row.payload["record_sha256"] or "vanished_in" in before:
+            superseded += own
             relabel[row.id] = row.payload | {name: before[name] for name in ("tokens", "chunks", "channel_norms")}
-    if relabel:
-        collection.set_payload(relabel)
-
-    fit: list[_Row] = []
-    chunks: list[list[list[int]]] = []
-    too_short: list[str] = []
-    for row, parts in zip(encode, encoder.chunks([row.example.content for row in encode]), strict=True):
-        reason = encoder.unencodable(parts)
-        if reason is None:
-            fit.append(row)
-            chunks.append(parts)
+        elif own and run.resumed:
+            recovered += 1
         else:
-            (rejects if parts else too_short).append(f"{_where(row.example)}: {reason}")
+            unchanged += 1
+    known = _known_signatures({row.payload["content_sha256"] for row in encode}, collection)
+    texts: dict[str, int] = {}
+    numbered = []
+    shared = []
+    for row in encode:
+        same = known.get(row.payload["content_sha256"])
+        if same is not None:
+            shared.append((row, same))
+        else:
+            numbered.append((row, texts.setdefault(row.example.content, len(texts))))
+    return PlannedBlock(
+        block,
+        tuple(texts),
+        tuple(numbered),
+        tuple(shared),
+        relabel,
+        tuple(row.id for row in rows),
+        frozenset(row.id for row in encode if row.id in stored),
+        IngestTotals(
+            updated=len(relabel), unchanged=unchanged, recovered=recovered, superseded=superseded, refused=len(refused)
+        ),
+        (*rejects, *refused),
+        started_at,
+        time.monotonic() - started,
+    )
 
-    try:
-        encoded = encoder.encode_chunks(chunks, progress=progress)
-    except SignatureError as error:
-        if error.chunk is None:
-            raise
-        owners = [row for row, parts in zip(fit, chunks, strict=True) for _ in parts]
-        raise SignatureError(f"{_where(owners[error.chunk].example)}: {error}") from error
-    points = []
-    for row, vector, norms, tokens, count in zip(
-        fit, encoded.signatures, encoded.channel_norms, encoded.token_counts, encoded.chunk_counts, strict=True
-    ):
-        channel_norms = {"rh": round(float(norms[0]), 9), "gh": round(float(norms[1]), 9)}
-        payload = row.payload | {"tokens": int(tokens), "chunks": int(count), "channel_norms": channel_norms}
-        points.append(Point(row.id, vector, payload))
+
+def encode_planned(planned: PlannedBlock, encoder: Encoder, progress: TokenProgress | None = None) -> EncodedTexts:
+    """Signatures of the texts of a planned block.
+
+    Raises:
+        SignatureError: one is not finite; names the example.
+    """
+    return encode_texts(tokenize_texts(planned.texts, encoder), encoder, progress)
+
+
+def explained(error: SignatureError, planned: PlannedBlock) -> SignatureError:
+    """The error of encoding the texts of a planned block, with the example that it is about."""
+    owners = [row for row, text in planned._rows if text == error.text]
+    return SignatureError(f"{_where(owners[0].example)}: {error}") if owners else error
+
+
+def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, collection: Collection) -> Receipt:
+    """Write what a planned block needs, and say what became of its rows once the store has acknowledged all of it."""
+    started = time.monotonic()
+    rejects = list(planned._rejects)
+    number_of = {text: number for number, text in enumerate(encoded.fit)}
+    points: list[Point] = []
+    computed: set[int] = set()
+    copies = too_short = 0
+    for row, text in planned._rows:
+        unfit = encoded.unfit.get(text)
+        if unfit is not None:
+            kind: Literal["too_short", "rejected"] = "too_short" if unfit.too_short else "rejected"
+            too_short += unfit.too_short
+            rejects.append(_reject(row.example, f"{_where(row.example)}: {unfit.reason}", kind))
+            continue
+        number = number_of[text]
+        norms = encoded.channel_norms[number]
+        measured = {
+            "tokens": int(encoded.token_counts[number]),
+            "chunks": int(encoded.chunk_counts[number]),
+            "channel_norms": {"rh": round(float(norms[0]), 9), "gh": round(float(norms[1]), 9)},
+        }
+        points.append(Point(row.id, encoded.signatures[number], row.payload | measured))
+        copies += text in computed
+        computed.add(text)
+    points += [Point(row.id, known.vector, row.payload | known.measured) for row, known in planned._shared]
+    if planned._relabel:
+        collection.set_payload(planned._relabel)
     collection.upsert(points)
-    return Receipt(
-        new=sum(row.id not in stored for row in fit),
-        replaced=sum(row.id in stored for row in fit),
-        updated=len(relabel),
-        unchanged=len(rows) - len(encode) - len(relabel),
-        too_short=tuple(too_short),
+    replaced = sum(point.id in planned._replaced for point in points)
+    unstored = {row.id for row, text in planned._rows if text in encoded.unfit}
+    rows = planned.block.rows
+    counts = planned._counts + IngestTotals(
+        new=len(points) - replaced,
+        replaced=replaced,
+        shared=copies + len(planned._shared),
+        too_short=too_short,
+        rejected=sum(reject.kind == "rejected" for reject in rejects),
         tokens=int(encoded.token_counts.sum()),
+    )
+    return Receipt(
+        run_id=run.id,
+        first=planned.block.first,
+        last=planned.block.last,
+        begins_at=rows[0].location if rows else "",
+        ends_at=rows[-1].location if rows else "",
+        counts=counts,
+        ids_sha256=_digest(id for id in planned._ids if id not in unstored),
+        started_at=planned._started_at,
+        stored_at=_now(),
+        seconds=round(planned._seconds + encoded.seconds + time.monotonic() - started, 6),
+        created_with=__version__,
+        worker=f"{socket.gethostname()}:{os.getpid()}",
         rejects=tuple(rejects),
     )
 
 
-def _rows(examples: Sequence[Example], run: Run, collection: Collection) -> tuple[list[_Row], list[str]]:
-    """Rows with their payloads, and why others cannot be stored: found out before a forward pass is spent on them."""
-    rows, rejects = [], []
-    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+def _unread(block: Block) -> list[RejectedRow]:
+    return [row for row in block.rows if isinstance(row, RejectedRow)]
+
+
+def _rows(examples: Sequence[Example], run: RunContext, collection: Collection, rejects: list[Reject]) -> list[_Row]:
+    """Rows with their payloads; why others cannot be stored goes to `rejects`, before a forward pass is spent."""
+    rows = []
+    now = _now()
     for example in examples:
         id_ = point_id(collection.space.fingerprint, run.dataset.name, example.key)
         try:
             rows.append(_Row(id_, example, _payload(example, run, now)))
         except InputError as error:
-            rejects.append(f"{_where(example)}: {error}")
-    return rows, rejects
+            rejects.append(_reject(example, f"{_where(example)}: {error}", "rejected"))
+    return rows
 
 
-def _payload(example: Example, run: Run, now: str) -> Payload:
+def _without_refused(rows: list[_Row], run: RunContext) -> tuple[list[_Row], list[Reject]]:
+    if run.tombstones is None:
+        return rows, []
+    identities = [Identity(run.dataset.name, row.example.key, row.payload["content_sha256"]) for row in rows]
+    erased = run.tombstones.refused(identities)
+    refused = [
+        _reject(row.example, f"{_where(row.example)}: the example was erased and may not come back", "refused")
+        for row, is_erased in zip(rows, erased, strict=True)
+        if is_erased
+    ]
+    return [row for row, is_erased in zip(rows, erased, strict=True) if not is_erased], refused
+
+
+def _known_signatures(hashes: set[str], collection: Collection) -> dict[str, _Known]:
+    """Signatures of stored texts by content hash."""
+    if not hashes or collection.space.storage.vectors != "float16":
+        return {}
+    ids: dict[str, UUID] = {}
+    for point in collection.scroll(In("content_sha256", tuple(sorted(hashes))), fields=("content_sha256",)):
+        ids.setdefault(point.payload["content_sha256"], point.id)
+    known = {}
+    for point in collection.retrieve(list(ids.values()), with_vectors=True).values():
+        assert point.vector is not None
+        measured = {name: point.payload[name] for name in ("tokens", "chunks", "channel_norms")}
+        known[point.payload["content_sha256"]] = _Known(point.vector, measured)
+    return known
+
+
+def _payload(example: Example, run: RunContext, now: str) -> Payload:
     """The payload of an example; tokens, chunks and norms are not known yet."""
     dataset = run.dataset
     text = {"full": example.content, "preview": example.content[:PREVIEW_CHARACTERS], "none": None}[run.keep_text]
@@ -146,8 +304,22 @@ def _payload(example: Example, run: Run, now: str) -> Payload:
         chunks=0,
         channel_norms=ChannelNorms(rh=1.0, gh=0.0),
         text=text,
+        read_from=None if example.origin is None else example.origin.model_dump(exclude_none=True),
         **given,
     )
+
+
+def _reject(example: Example, reason: str, kind: Literal["rejected", "too_short", "refused"]) -> Reject:
+    row = example.model_dump(exclude_defaults=True) if kind != "refused" else None
+    return Reject(reason=reason, kind=kind, location=example.location, origin=example.origin, row=row)
+
+
+def _digest(ids: Any) -> str:
+    return hashlib.sha256(b"".join(sorted(id.bytes for id in ids))).hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def _where(example: Example) -> str:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from rise_store.corpus import RejectedRow
-from rise_store.errors import InputError, Interrupted
-from rise_store.ingest.block import Run, ingest_block
+from rise_store.errors import InputError, Interrupted, SignatureError
+from rise_store.ingest.block import Block, RunContext, encode_planned, explained, plan_block, store_block
 from rise_store.ingest.interrupt import Interrupt, interruptible
-from rise_store.records import Example, IngestReport, IngestTotals, Receipt
+from rise_store.ingest.ledger import RunLedger
+from rise_store.ingest.texts import Encoder
+from rise_store.records import Example, IngestReport, IngestTotals
 from rise_store.store import Collection
-
-if TYPE_CHECKING:
-    from rise_store.signature import SignatureEncoder
 
 BLOCK_BATCHES = 8  # model batches in a block: what a crash may cost, and what sorting by length works on
 BLOCK_EXAMPLES = 1000  # examples in a block at most, so that blocks of stored examples stay small too
@@ -27,9 +25,10 @@ Progress = Callable[[IngestTotals, int], None]  # totals of the blocks so far; t
 
 def ingest_examples(
     source: Iterable[Row],
-    run: Run,
-    encoder: SignatureEncoder,
+    run: RunContext,
+    encoder: Encoder,
     collection: Collection,
+    ledger: RunLedger,
     *,
     max_rejects: int | None = 0,
     progress: Progress | None = None,
@@ -38,9 +37,10 @@ def ingest_examples(
 
     Args:
         source: examples, and rows that a reader could not use; read lazily.
-        run: the dataset and the run's id.
+        run: what the blocks of the run share.
         encoder: computes the signatures; of the collection's space.
         collection: where they go.
+        ledger: of the run; rows that it has receipts for are passed over.
         max_rejects: rejected rows beyond which the run stops; None for no limit. Rows that are merely too short
             count in the report and never stop a run.
         progress: is told of every batch and block.
@@ -50,106 +50,126 @@ def ingest_examples(
         Interrupted: Ctrl-C; the block in flight was stored first. A second Ctrl-C stops at once.
     """
     started = time.monotonic()
-    totals = IngestTotals()
     reasons: list[str] = []
-    encoded = 0
+    encoded_tokens = 0
 
     def on_batch(tokens: int) -> None:
-        nonlocal encoded
-        encoded += tokens
+        nonlocal encoded_tokens
+        encoded_tokens += tokens
         if progress is not None:
-            progress(totals, encoded)
+            progress(ledger.counts, encoded_tokens)
 
+    blocks = Blocks(source, encoder.batch_tokens * BLOCK_BATCHES, max_rejects, ledger)
     with interruptible() as interrupt:
         try:
-            for block, failure in _blocks(source, encoder.batch_tokens * BLOCK_BATCHES, max_rejects, interrupt):
+            for block in blocks.until(interrupt):
                 with interrupt.deferred():
-                    examples = [row for row in block if isinstance(row, Example)]
-                    receipt = ingest_block(examples, run, encoder, collection, progress=on_batch)
-                    bad = [row.reason for row in block if isinstance(row, RejectedRow)] + list(receipt.rejects)
-                    before, totals = totals, _added(totals, receipt, len(bad))
-                    reasons += [*bad, *receipt.too_short][: MAX_REASONS - len(reasons)]
+                    planned = plan_block(block, run, collection)
+                    try:
+                        encoded = encode_planned(planned, encoder, on_batch)
+                    except SignatureError as error:
+                        raise explained(error, planned) from error
+                    receipt = store_block(planned, encoded, run, collection)
+                    before = ledger.counts.rejected
+                    ledger.record(receipt)
+                    bad = [reject.reason for reject in receipt.rejects if reject.kind == "rejected"]
+                    reasons += [reject.reason for reject in receipt.rejects][: MAX_REASONS - len(reasons)]
                     on_batch(0)
-                if failure is not None:
-                    raise failure
-                if max_rejects is not None and totals.rejected > max_rejects:
-                    first_too_many = bad[max_rejects - before.rejected]
-                    raise InputError(_too_many(first_too_many, totals, max_rejects))
+                if blocks.failure is not None:
+                    raise blocks.failure
+                if max_rejects is not None and ledger.counts.rejected > max_rejects:
+                    raise InputError(_too_many(bad[max_rejects - before], ledger.counts, max_rejects))
                 if interrupt.requested:
                     raise KeyboardInterrupt
+            if blocks.failure is not None:
+                raise blocks.failure
             if interrupt.requested:  # while the source was read, with nothing left to store
                 raise KeyboardInterrupt
         except KeyboardInterrupt:
             if interrupt.insisted:
                 raise
-            done = totals.new + totals.replaced
+            ledger.stop("stopped by Ctrl-C")
+            done = ledger.counts.new + ledger.counts.replaced
             raise Interrupted(f"stopped by Ctrl-C; {done} examples are stored: run the same command to go on") from None
+        except Exception as error:
+            ledger.fail(str(error))
+            raise
+    closed = ledger.close(collection, blocks.rows)
     seconds = time.monotonic() - started
+    totals = ledger.counts
     return IngestReport(
         run_id=run.id,
+        state=closed.state,
         dataset=run.dataset.name,
         space=collection.space.fingerprint,
         new=totals.new,
         replaced=totals.replaced,
+        shared=totals.shared,
         updated=totals.updated,
         unchanged=totals.unchanged,
+        recovered=totals.recovered,
+        refused=totals.refused,
+        vanished=closed.vanished,
+        resumed_rows=ledger.resumed_rows,
         duplicates=getattr(source, "duplicates", 0),
-        rejected=totals.rejected + totals.too_short,
+        rejected=totals.rejected + totals.too_short + totals.refused,
         too_short=totals.too_short,
         tokens=totals.tokens,
         seconds=round(seconds, 3),
-        tokens_per_second=round(totals.tokens / max(seconds, 1e-9), 1),
+        tokens_per_second=round(encoded_tokens / max(seconds, 1e-9), 1),
         stored=collection.count(),
         rejects=tuple(reasons),
     )
 
 
-def _blocks(
-    source: Iterable[Row], block_tokens: int, max_rejects: int | None, interrupt: Interrupt
-) -> Iterator[tuple[list[Row], InputError | None]]:
-    """Blocks of about `block_tokens`; with the last one, why the source could not be read to its end.
+class Blocks:
+    """The rows of a source in blocks of about `block_tokens`, but those that the ledger has receipts for.
 
-    A block ends at once with the row that is one too many, and before a key that it has already: its keys are
-    distinct, and a later row replaces an earlier one in order.
+    A block ends at once with the row that is one too many, before a row that is done, and before a key that it has
+    already: its keys are distinct, and a later row replaces an earlier one in order.
     """
-    block: list[Row] = []
-    keys: set[str] = set()
-    characters = rejected = 0
-    try:
-        for row in source:
-            if isinstance(row, Example) and row.key in keys:
-                yield block, None
-                block, keys, characters = [], set(), 0
-            block.append(row)
-            if isinstance(row, Example):
-                keys.add(row.key)
-                characters += len(row.content)
-            else:
-                rejected += 1
-            too_many = max_rejects is not None and rejected > max_rejects
-            if too_many or characters >= block_tokens * CHARACTERS_PER_TOKEN or len(block) >= BLOCK_EXAMPLES:
-                yield block, None
-                block, keys, characters = [], set(), 0
-    except InputError as error:
-        yield block, error
-        return
-    except KeyboardInterrupt:  # pressed while the source had no row for the moment: what it gave is stored first
-        if interrupt.insisted or not interrupt.requested:
-            raise
-    if block:
-        yield block, None
 
+    def __init__(self, source: Iterable[Row], block_tokens: int, max_rejects: int | None, ledger: RunLedger) -> None:
+        self._source = source
+        self._characters = block_tokens * CHARACTERS_PER_TOKEN
+        self._max_rejects = max_rejects
+        self._ledger = ledger
+        self.rows = 0  # read so far
+        self.failure: InputError | None = None  # why the source could not be read to its end
 
-def _added(totals: IngestTotals, receipt: Receipt, rejected: int) -> IngestTotals:
-    return IngestTotals(
-        new=totals.new + receipt.new,
-        replaced=totals.replaced + receipt.replaced,
-        updated=totals.updated + receipt.updated,
-        unchanged=totals.unchanged + receipt.unchanged,
-        tokens=totals.tokens + receipt.tokens,
-        too_short=totals.too_short + len(receipt.too_short),
-        rejected=totals.rejected + rejected,
-    )
+    def until(self, interrupt: Interrupt) -> Iterator[Block]:
+        """The blocks; they end where the source does, or fails, or Ctrl-C comes while it has no row for the moment."""
+        block: list[Row] = []
+        keys: set[str] = set()
+        characters = 0
+        rejected = self._ledger.counts.rejected
+        try:
+            for row in self._source:
+                self.rows += 1
+                position = self.rows
+                done = self._ledger.is_done(position)
+                if block and (done or (isinstance(row, Example) and row.key in keys)):
+                    yield Block(tuple(block), position - len(block))
+                    block, keys, characters = [], set(), 0
+                if done:
+                    continue
+                block.append(row)
+                if isinstance(row, Example):
+                    keys.add(row.key)
+                    characters += len(row.content)
+                else:
+                    rejected += 1
+                too_many = self._max_rejects is not None and rejected > self._max_rejects
+                if too_many or characters >= self._characters or len(block) >= BLOCK_EXAMPLES:
+                    yield Block(tuple(block), position - len(block) + 1)
+                    block, keys, characters = [], set(), 0
+        except InputError as error:
+            self.failure = error
+        except KeyboardInterrupt:  # pressed while the source had no row for the moment: what it gave is stored first
+            if interrupt.insisted or not interrupt.requested:
+                raise
+        if block:
+            yield Block(tuple(block), self.rows - len(block) + 1)
 
 
 def _too_many(reason: str, totals: IngestTotals, max_rejects: int) -> str:

@@ -22,6 +22,7 @@ class IngestTotals(Record):
     recovered: int = Field(
         0, description="examples that this run had stored when it was cut off before it could write the receipt"
     )
+    superseded: int = Field(0, description="examples of this run that a later row of it replaced")
     refused: int = Field(0, description="examples that were erased, and may not come back")
     too_short: int = Field(0, description="rows of fewer than 2 tokens")
     rejected: int = Field(0, description="rows that cannot be used, too short and refused ones not included")
@@ -30,12 +31,12 @@ class IngestTotals(Record):
     @property
     def stored(self) -> int:
         """Examples of the run that the store holds."""
-        return self.written + self.unchanged
+        return self.new + self.replaced + self.updated + self.recovered + self.unchanged
 
     @property
     def written(self) -> int:
         """Examples whose payload names the run: what its receipts promise."""
-        return self.new + self.replaced + self.updated + self.recovered
+        return self.new + self.replaced + self.updated + self.recovered - self.superseded
 
     def __add__(self, other: IngestTotals) -> IngestTotals:
         return IngestTotals(**{name: getattr(self, name) + getattr(other, name) for name in IngestTotals.model_fields})
@@ -80,7 +81,7 @@ class SourceManifest(Record):
     bytes: int | None = Field(None, description="size as it lies on disk; null where unknown")
     sha256: str | None = Field(
         None,
-        description="of the file; of a folder, of its sorted paths with their SHA-256; null where it cannot be read twice",
+        description="of the file; of a folder, of its paths with theirs; null where it cannot be read twice",
     )
 
 

@@ -39,6 +39,7 @@ from rise_store.store.payload import (
     with_flags,
 )
 from rise_store.store.tables import tables_sha256
+from rise_store.store.tombstones import Identity, Tombstones
 
 __all__ = [
     "KEYWORD_FIELDS",
@@ -54,6 +55,7 @@ __all__ = [
     "Exists",
     "Filter",
     "Hit",
+    "Identity",
     "In",
     "IndexKind",
     "Not",
@@ -69,6 +71,7 @@ __all__ = [
     "SearchRequest",
     "StoredPoint",
     "Tables",
+    "Tombstones",
     "Vector",
     "build_payload",
     "describe_example",

@@ -25,6 +25,7 @@ INDEXED_FIELDS: dict[str, IndexKind] = {
     "license": "keyword",
     "content_sha256": "keyword",
     "run_id": "keyword",
+    "vanished_in": "keyword",
     "ingested_at": "datetime",
     "tokens": "integer",
     "chunks": "integer",
@@ -33,7 +34,7 @@ INDEXED_FIELDS: dict[str, IndexKind] = {
     "flags": "keyword",
 }
 KEYWORD_FIELDS = tuple(field for field, kind in INDEXED_FIELDS.items() if kind == "keyword")
-OWN_FIELDS = (*INDEXED_FIELDS, "record_sha256", "channel_norms", "text", "metadata")
+OWN_FIELDS = (*INDEXED_FIELDS, "record_sha256", "channel_norms", "text", "metadata", "read_from")
 
 # The namespace of all point ids; a constant of the project, which may never change.
 _NAMESPACE = UUID("5b1c7f3e-0d7a-4a52-9a53-2f0c6f1f9d10")
@@ -55,11 +56,13 @@ def build_payload(
     license: str | None = None,
     metadata: Metadata | None = None,
     record_sha256: str | None = None,
+    read_from: Metadata | None = None,
 ) -> Payload:
     """The payload of one example; what is None or empty is left out.
 
-    `ingested_at` is RFC 3339 in UTC; `channel_norms` are kept to 9 decimals. `InputError`, naming the example, for
-    what cannot be stored: NaN, integers beyond 64 bits, lone surrogates, values that are not JSON, deep nesting.
+    `ingested_at` is RFC 3339 in UTC; `read_from` says where the row was read: file, row, start, end; `channel_norms`
+    are kept to 9 decimals. `InputError`, naming the example, for what cannot be stored: NaN, integers beyond 64 bits,
+    lone surrogates, values that are not JSON, deep nesting.
     """
     fields: Payload = {
         "example_id": example_id,
@@ -76,6 +79,7 @@ def build_payload(
         "channel_norms": {"rh": round(channel_norms.rh, 9), "gh": round(channel_norms.gh, 9)},
         "text": text,
         "metadata": metadata or None,
+        "read_from": read_from,
     }
     payload = {name: value for name, value in fields.items() if value is not None}
     check_value(payload, "the payload", describe_example(payload))

@@ -110,7 +110,9 @@ class EmbeddedBackend:
             self._closed = True
             errors: list[BaseException] = []
             try:
-                opened = [*self._collections.values(), *([self._catalogue] if self._catalogue else [])]
+                opened: list[EmbeddedCollection | EmbeddedCatalogue] = list(self._collections.values())
+                if self._catalogue is not None:
+                    opened.append(self._catalogue)
                 for part in opened:
                     try:
                         part.close()

@@ -1,4 +1,4 @@
-"""The catalogue of an embedded store: a shard of its own whose points carry documents and a vector that means nothing."""
+"""The catalogue of an embedded store: a shard whose points carry documents, and a vector of no meaning."""
 
 from __future__ import annotations
 

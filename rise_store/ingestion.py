@@ -1,0 +1,122 @@
+"""What `AttributionStore` does to take a corpus in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from typing_extensions import Unpack
+
+from rise_store.corpus import ExampleReader, RejectedRow, SourceOptions, open_examples, parse_row
+from rise_store.encoders import Encoders, LoadOptions
+from rise_store.errors import InputError
+from rise_store.ingest import KeepText, Progress, RunContext, RunLedger, ingest_examples
+from rise_store.profiles import CoarseBits, Profile, StorageChoice
+from rise_store.records import Dataset, EstimatorConfig, Example, IngestReport, validated
+from rise_store.store import Backend, Tombstones
+
+if TYPE_CHECKING:
+    from rise_store.signature import SignatureEncoder
+
+Corpus = str | Path | Sequence[str | Path] | ExampleReader | Iterable[Example | Mapping[str, Any]]
+
+
+class IngestOptions(SourceOptions, LoadOptions, total=False):
+    """How sources are read, and how the model is loaded."""
+
+
+class Ingestion:
+    """Ingest: the part of `AttributionStore` that reads corpora."""
+
+    _backend: Backend
+    _encoders: Encoders
+
+    def ingest(
+        self,
+        corpus: Corpus,
+        *,
+        dataset: str | Dataset,
+        model: str | Path | SignatureEncoder | None = None,
+        config: EstimatorConfig | None = None,
+        space: str | None = None,
+        new_space: bool = False,
+        keep_text: KeepText = "full",
+        max_rejects: int | None = 0,
+        progress: Progress | None = None,
+        profile: Profile | None = None,
+        quantization: CoarseBits | None = None,
+        hnsw: bool = False,
+        **options: Unpack[IngestOptions],
+    ) -> IngestReport:
+        """Store the signatures of a corpus; what is stored already costs nothing.
+
+        Args:
+            corpus: one or several JSON Lines files, or an iterable of examples: records, or rows as dicts.
+            dataset: its name, or a record with its provenance.
+            model: hub name, local folder, GGUF file, or an encoder; by default the model of the store's space.
+            config: estimator settings; by default those of the store's space, else the published ones.
+            space: fingerprint of the space (its beginning is enough), when the store has several.
+            new_space: allow a second signature space in a store that has one already.
+            keep_text: store each text in full, as a preview of 200 characters, or not at all.
+            max_rejects: rejected rows beyond which the run stops; None for no limit.
+            progress: is told of every batch and block.
+            profile: how a new space keeps signatures: float16 (default), turbo8, turbo4, or small (352 coordinates).
+            quantization: bits of a second, coarser copy that approximate search of a new space scans.
+            hnsw: whether a new space has a graph for approximate search.
+            options: format, encoding ...: see `SourceOptions`; dtype, device, revision, trust_remote_code,
+                device_map ...: see `LoadOptions`.
+
+        Raises:
+            InputError: a row that cannot be used, with its file and line.
+            SpaceMismatchError: the model, settings or storage are not those of the store.
+            ModelError, StoreError: the model or the store cannot be used.
+        """
+        reading, loading = split_options(options)
+        source = _source(corpus, reading)
+        record = validated(Dataset, "dataset", {"name": dataset}) if isinstance(dataset, str) else dataset
+        storage = StorageChoice(profile, quantization, hnsw)
+        encoder, collection = self._encoders.for_ingest(
+            model, config, loading, space=space, new_space=new_space, storage=storage
+        )
+        catalogue = self._backend.catalogue()
+        manifests = source.manifests() if isinstance(source, ExampleReader) else ()
+        ledger = RunLedger.begin(catalogue, record, collection.space.fingerprint, manifests, {"keep_text": keep_text})
+        run = RunContext(record, keep_text, ledger.run.id, Tombstones(catalogue), ledger.run.attempts > 1)
+        report = ingest_examples(source, run, encoder, collection, ledger, max_rejects=max_rejects, progress=progress)
+        collection.tidy()  # also after a run without news: an earlier one may have been killed before it
+        return report
+
+
+def split_options(options: IngestOptions) -> tuple[SourceOptions, LoadOptions]:
+    """What is about reading, and what is about loading the model."""
+    parts: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    for name, value in options.items():
+        parts[name not in SourceOptions.__annotations__][name] = value
+    return cast(SourceOptions, parts[0]), cast(LoadOptions, parts[1])
+
+
+def _source(corpus: Corpus, options: SourceOptions) -> Iterable[Example | RejectedRow]:
+    if isinstance(corpus, str | Path):
+        return open_examples([corpus], **options)
+    if isinstance(corpus, ExampleReader):
+        return corpus
+    if isinstance(corpus, Sequence):
+        paths = [item for item in corpus if isinstance(item, str | Path)]
+        if paths and len(paths) == len(corpus):
+            return open_examples(paths, **options)
+    return _rows(corpus)
+
+
+def _rows(corpus: Iterable[Any]) -> Iterator[Example | RejectedRow]:
+    for number, row in enumerate(corpus, 1):
+        location = f"row {number}"
+        if isinstance(row, Example | RejectedRow):
+            yield row
+        elif isinstance(row, Mapping):
+            try:
+                yield parse_row(row, location)
+            except InputError as error:
+                yield RejectedRow(location, str(error))
+        else:
+            raise InputError(f"{location} is a {type(row).__name__}; give examples as records or as rows (dicts)")
