@@ -53,6 +53,13 @@ class Calls:
             "store payloads", lambda client: client.batch_update_points(self.name, operations, wait=True)
         )
 
+    def set_payload(self, fields: Payload, filter: models.Filter | None) -> None:
+        """Set these fields in the payloads of all points that the filter lets through."""
+        selector = models.FilterSelector(filter=filter or models.Filter())
+        self.connection.call(
+            "mark rows", lambda client: client.set_payload(self.name, fields, points=selector, wait=True)
+        )
+
     def delete(self, selector: models.PointIdsList | models.FilterSelector) -> None:
         """Delete points."""
         self.connection.call("delete rows", lambda client: client.delete(self.name, selector, wait=True))
