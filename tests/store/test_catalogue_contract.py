@@ -256,8 +256,8 @@ class CatalogueMachine(RuleBasedStateMachine):
             assert {(e.kind, e.key): (e.owner, e.document) for e in entries} == self.held
 
 
-def test_any_sequence_of_operations_agrees(shared_backend: Backend) -> None:
+def test_any_sequence_of_operations_agrees(backend: Backend) -> None:
     class Machine(CatalogueMachine):
-        catalogue = shared_backend.catalogue()
+        catalogue = backend.catalogue()
 
-    run_state_machine_as_test(Machine, settings=settings(max_examples=40, stateful_step_count=15, deadline=None))
+    run_state_machine_as_test(Machine, settings=settings(max_examples=30, stateful_step_count=15, deadline=None))
