@@ -30,6 +30,7 @@ from rise_store.records import (
     SnapshotReport,
     Space,
     StoreInfo,
+    TombstoneReport,
     VerifyReport,
 )
 
@@ -57,6 +58,7 @@ PUBLISHED: tuple[type[Record], ...] = (
     SnapshotReport,
     Space,
     StoreInfo,
+    TombstoneReport,
     VerifyReport,
 )
 

@@ -21,6 +21,7 @@ from rise_store.cli.query import query
 from rise_store.cli.recall import recall
 from rise_store.cli.signatures import signatures
 from rise_store.cli.snapshot import restore, snapshot
+from rise_store.cli.tombstones import tombstones
 from rise_store.cli.transfer import export, import_, migrate
 from rise_store.cli.verify import verify
 from rise_store.errors import Interrupted, RiseStoreError
@@ -56,7 +57,7 @@ def cli() -> None:
 
 for command in (ingest, query, info, verify, snapshot, restore, signatures, demo, completion, recall, index):
     cli.add_command(command)
-for command in (delete, compact, annotate, export, import_, migrate):
+for command in (delete, compact, annotate, export, import_, migrate, tombstones):
     cli.add_command(command)
 
 
