@@ -40,9 +40,9 @@ def print_deletion(out: Console, report: DeleteReport) -> None:
     else:
         out.print(f"{report.deleted:,} deleted; their bytes stay on disk until rise-store compact")
     if report.erasure is not None:
-        out.print(f"tombstones {report.erasure}: {report.tombstones:,} examples may not come back")
+        out.print(f"tombstones {report.erasure}: {_examples(report.tombstones)} may not come back")
     if report.equal_elsewhere:
-        out.print(f"{report.equal_elsewhere:,} stored examples of equal content are kept")
+        out.print(f"kept, though of equal content: {_examples(report.equal_elsewhere)}")
 
 
 def print_compaction(out: Console, report: CompactReport) -> None:
@@ -97,6 +97,10 @@ def _matches(count: int) -> str:
     return f"{count:,} example matches" if count == 1 else f"{count:,} examples match"
 
 
+def _examples(count: int) -> str:
+    return f"{count:,} example" if count == 1 else f"{count:,} examples"
+
+
 def _size(size: int | None) -> str:
     return "unknown size" if size is None else f"{size / 2**20:,.1f} MiB"
 
@@ -115,4 +119,4 @@ def print_tombstones(out: Console, report: TombstoneReport) -> None:
         out.print("no tombstones: nothing was erased")
     if report.lifted is not None:
         done = "would be lifted; add --yes" if report.dry_run else "lifted"
-        out.print(f"tombstones {report.lifted.id}: {report.lifted.examples:,} examples, {done}")
+        out.print(f"tombstones {report.lifted.id}: {_examples(report.lifted.examples)}, {done}")
