@@ -55,9 +55,9 @@ def cli() -> None:
     """
 
 
-for command in (ingest, query, info, verify, snapshot, restore, signatures, demo, completion, recall, index):
+for command in (ingest, query, info, verify, snapshot, restore, signatures, demo, completion, recall, index, tombstones):
     cli.add_command(command)
-for command in (delete, compact, annotate, export, import_, migrate, tombstones):
+for command in (delete, compact, annotate, export, import_, migrate):
     cli.add_command(command)
 
 
