@@ -55,7 +55,8 @@ def cli() -> None:
     """
 
 
-for command in (ingest, query, info, verify, snapshot, restore, signatures, demo, completion, recall, index, tombstones):
+cli.add_command(tombstones)
+for command in (ingest, query, info, verify, snapshot, restore, signatures, demo, completion, recall, index):
     cli.add_command(command)
 for command in (delete, compact, annotate, export, import_, migrate):
     cli.add_command(command)
