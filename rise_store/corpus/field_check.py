@@ -60,10 +60,8 @@ class FieldCheck:
         """
         if not self._missing or not self._rows:
             return
-        path = join_path(min(self._missing))
-        raise InputError(
-            f"{location}: none of the first {self._rows} rows has a field {path!r}; their fields: {_listed(self._names)}"
-        )
+        path, names = join_path(min(self._missing)), _listed(self._names)
+        raise InputError(f"{location}: none of the first {self._rows} rows has a field {path!r}; their fields: {names}")
 
 
 def _leads(row: Any, path: Path) -> bool:

@@ -59,6 +59,18 @@ class FieldMapping:
         """Whether there is anything to do."""
         return bool(self.fields or self.templates or self.only_mapped)
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it does, as JSON; empty where that is nothing."""
+        settings: dict[str, Any] = {}
+        if self.fields:
+            settings["map"] = {join_path(target): join_path(source) for target, source in self.fields}
+        if self.templates:
+            settings["template"] = {each.target: each.text for each in self.templates}
+        if self.only_mapped:
+            settings["only_mapped"] = True
+        return settings
+
     def gives_content(self) -> bool:
         """Whether it says where the text comes from."""
         return any(target[0] in CONTENT for target, _ in self.fields) or bool(self.templates)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -81,7 +82,7 @@ class HfDataset:
                 f"{folder}: is no dataset that save_to_disk wrote; name the files in it, or a dataset of the hub with "
                 f"{HUB_PREFIX}NAME"
             )
-        with _explained(self.name), self._without_bars():
+        with _explained(self.name), self._quiet():
             found = self._datasets.load_from_disk(str(folder))
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
         self._files = len(paths)
@@ -95,7 +96,7 @@ class HfDataset:
             raise InputError(f"{self.name}: expected {HUB_PREFIX}NAME[/CONFIG][@REVISION][#SPLIT]")
         old = int(self._datasets.__version__.partition(".")[0]) < 4  # later ones have no code to run
         options = {"trust_remote_code": False} if old else {}
-        with _explained(self.name), self._without_bars():
+        with _explained(self.name), self._quiet():
             found = self._datasets.load_dataset(
                 parts["name"], parts["config"], revision=parts["revision"], streaming=True, **options
             )
@@ -109,19 +110,24 @@ class HfDataset:
             return own, found
         if split is None and len(found) == 1:
             split = next(iter(found))
-        if split not in found:
+        if split is None or split not in found:
             known = ", ".join(found)
             why = f"there is no split {split!r}; it has" if split else "choose a split with #SPLIT or --split:"
             raise InputError(f"{self.name}: {why} {known}")
         return split, found[split]
 
     @contextmanager
-    def _without_bars(self) -> Iterator[None]:
+    def _quiet(self) -> Iterator[None]:
+        """No bars, and no word about each attempt to reach a hub that is out of reach."""
         shown = self._datasets.utils.logging.is_progress_bar_enabled()
+        client = logging.getLogger("huggingface_hub")
+        level = client.level
         self._datasets.disable_progress_bars()
+        client.setLevel(logging.CRITICAL)
         try:
             yield
         finally:
+            client.setLevel(level)
             if shown:
                 self._datasets.enable_progress_bars()
 
