@@ -133,6 +133,8 @@ class ExampleReader:
         try:
             fields = self.mapping(row.fields)
             chat = chat_field(fields)
+            if chat is None and self.mapping.gives_content:
+                self.mapping.require_content(fields)
             if chat is None or self.render_chat is None:
                 return fields
             text = self.render_chat(chat_messages(fields[chat], chat), self._chat_template)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -46,6 +47,8 @@ class SqlQuery:
         )
         self.name: str = shown.render_as_string()
         self.columns: tuple[str, ...] | None = None
+        if address.get_backend_name() == "sqlite":
+            _require_file(address.database, self.name)
         with self._explained():
             self._engine = sqlalchemy.create_engine(address, poolclass=sqlalchemy.pool.NullPool)
             with self._engine.connect():
@@ -106,6 +109,12 @@ def _secrets(address: Any) -> tuple[str, ...]:
         values += [value] if isinstance(value, str) else value
     forms = {form for value in values if value for form in (value, quote(value, safe=""), quote_plus(value))}
     return tuple(sorted(forms, key=len, reverse=True))
+
+
+def _require_file(database: str | None, name: str) -> None:
+    """Refuse a file that is not there, which SQLite would make."""
+    if database and not database.startswith((":", "file:")) and not Path(database).is_file():
+        raise InputError(f"{name}: no such file; check the path")
 
 
 def _require_sqlalchemy() -> Any:
