@@ -153,12 +153,14 @@ def test_what_cannot_be_mapped_is_told_at_once() -> None:
 
 def test_a_field_that_none_of_the_first_rows_has_is_one_error(tmp_path: Path) -> None:
     few = write(tmp_path / "few.jsonl", {"body": "a", "n": 1}, {"body": "b"})
-    with pytest.raises(InputError, match=r"few.jsonl:2: none of the first 2 rows has a field 'bodi'; their fields: 'bo"):
+    with pytest.raises(
+        InputError, match=r"few.jsonl:2: none of the first 2 rows has a field 'bodi'; their fields: 'bo"
+    ):
         read(few, map="text=bodi")
     many = write(tmp_path / "many.jsonl", *({"body": f"{number}"} for number in range(1000)))
     reader = iter(open_examples([many], map="text=bodi"))
     assert all(isinstance(next(reader), RejectedRow) for _ in range(99))
-    with pytest.raises(InputError, match="many.jsonl:100: none of the first 100 rows has a field 'bodi'"):
+    with pytest.raises(InputError, match=r"many.jsonl:100: none of the first 100 rows has a field 'bodi'"):
         next(reader)
 
 
