@@ -45,7 +45,7 @@ class Encoding:
         """A newline, as it stands in the file: 1, 2 or 4 bytes."""
         return "\n".encode(self.name)
 
-    def text(self, data: bytes | bytearray, location: str, unit: str = "line") -> str:
+    def text(self, data: bytes | bytearray, location: str, unit: str = "the line") -> str:
         """The text of a row. Raises `InputError` with the offset of the first byte that is no text."""
         try:
             return data.decode(self.name)
@@ -53,9 +53,12 @@ class Encoding:
             known = {"utf-8": "UTF-8", "ascii": "ASCII"}.get(self.name, self.name)
             advice = "save the file as UTF-8, or name its encoding" if self.name == "utf-8" else "check its encoding"
             raise InputError(
-                f"{location}: invalid {known} at byte offset {error.start} of the {unit} "
+                f"{location}: invalid {known} at byte offset {error.start} of {unit} "
                 f"(0x{data[error.start]:02x}); {advice}"
             ) from None
+
+
+UTF_8 = Encoding()
 
 
 def encoding_of(name: str | None, head: bytes) -> Encoding:
@@ -63,4 +66,4 @@ def encoding_of(name: str | None, head: bytes) -> Encoding:
     for mark, marked in _MARKS:
         if head.startswith(mark) and (name is None or marked == name or marked.startswith(f"{name}-")):
             return Encoding(marked, len(mark))
-    return Encoding(_UNMARKED.get(name or "utf-8", name or "utf-8"))
+    return UTF_8 if name in (None, "utf-8") else Encoding(_UNMARKED.get(name, name))

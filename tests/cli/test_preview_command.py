@@ -40,9 +40,10 @@ def test_a_preview_for_programs(command: Command, tmp_path: Path) -> None:
 def test_nothing_to_read_is_an_error_and_rejected_rows_are_none(command: Command, tmp_path: Path) -> None:
     file = write_rows(tmp_path / "a.jsonl", [{"n": 1}])
     assert command("preview", file).code == 0
-    assert "none of the first 1 rows has a field 'body'; their fields: 'n'" in command(
-        "preview", file, "--map", "text=body"
-    ).error
+    assert (
+        "none of the first 1 rows has a field 'body'; their fields: 'n'"
+        in command("preview", file, "--map", "text=body").error
+    )
     assert "no such file" in command("preview", "none.jsonl").error
     assert "'tekst' is no field of an example" in command("preview", file, "--map", "tekst=n").error
     assert "name FILES to read, or a database with --sql" in command("preview").error
@@ -69,19 +70,29 @@ def test_ingesting_chat_rows(command: Command, tmp_path: Path, store: Path, tiny
     messages = [{"role": "user", "content": "Who is Lily?"}, {"role": "assistant", "content": "A little girl."}]
     file = write_rows(tmp_path / "chat.jsonl", [{"messages": messages}])
     ingest = ("ingest", file, "--store", store, "--dataset", "chat", "--model", tiny_model, *SMALL_OPTIONS)
-    assert f"model {tiny_model} has no chat template for messages; give one with --chat-template" in command(
-        *ingest
-    ).error
+    assert (
+        f"model {tiny_model} has no chat template for messages; give one with --chat-template" in command(*ingest).error
+    )
     (tmp_path / "chat.jinja").write_text("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}")
     assert command(*ingest, "--chat-template", "chat.jinja").code == 0
     (hit,) = command("query", "--store", store, "--text", "Who is Lily?", "--format", "json").json["results"]
     assert hit["text"] == "user: Who is Lily?\nassistant: A little girl."
 
 
-def test_a_missing_column_stops_before_the_model_is_loaded(command: Command, tmp_path: Path, store: Path) -> None:
+def test_a_missing_column_is_told_before_the_model_is_loaded(command: Command, tmp_path: Path, store: Path) -> None:
     pq.write_table(pa.table({"content": [STORY]}), tmp_path / "a.parquet")
-    from rise_store.corpus import ExampleReader
-    from rise_store.corpus.formats import ParquetFile
-
-    assert ExampleReader  # the command reads Parquet once names are dispatched to their readers
-    assert ParquetFile(tmp_path / "a.parquet").columns == ("content",)
+    ingest = (
+        "ingest",
+        "a.parquet",
+        "--store",
+        store,
+        "--dataset",
+        "d",
+        "--model",
+        "no/such-model",
+        "--map",
+        "text=body",
+    )
+    assert command(*ingest).error == "a.parquet: there is no column 'body'; its columns: 'content'"
+    assert not store.exists()
+    assert command("preview", "a.parquet", "--map", "text=content").code == 0
