@@ -18,6 +18,7 @@ from rise_store.errors import (
     StoreFullError,
     StoreInUseError,
 )
+from rise_store.preview import preview_corpus
 from rise_store.records import (
     AnnotateReport,
     ApproximateSearch,
@@ -37,6 +38,7 @@ from rise_store.records import (
     IngestReport,
     Lambdas,
     MigrationReport,
+    Preview,
     Query,
     RecallMeasurement,
     RecallReport,
@@ -74,6 +76,7 @@ __all__ = [
     "Lambdas",
     "MigrationReport",
     "ModelError",
+    "Preview",
     "Query",
     "RecallMeasurement",
     "RecallReport",
@@ -90,4 +93,5 @@ __all__ = [
     "VerifyReport",
     "Weights",
     "__version__",
+    "preview_corpus",
 ]

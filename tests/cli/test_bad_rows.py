@@ -23,7 +23,7 @@ BAD_ROWS = {
     "invalid UTF-8": (b'{"id": "bad", "text": "caf\xe9"}', "stories.jsonl:3: invalid UTF-8 at byte offset 26"),
     "long line": (LONG_LINE, f"stories.jsonl:3: the line is longer than {MAX_LINE_BYTES:,} bytes"),
     "binary": (bytes(range(1, 9)) * 30, "stories.jsonl:3: malformed JSON"),
-    "chat": (b'{"messages": [{"role": "user", "content": "Hi"}]}', 'stories.jsonl:3: chat rows ("messages")'),
+    "chat": (b'{"messages": [{"role": "user", "content": "Hi"}]}', "stories.jsonl:3: model "),
 }
 
 
