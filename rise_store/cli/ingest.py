@@ -74,9 +74,11 @@ def ingest(
     """Add a corpus to a store; what is stored already costs nothing.
 
     FILES are JSON Lines, CSV, TSV, Parquet, plain text and Markdown (plain, .gz, .zst, .bz2, .xz), folders and
-    patterns of them, or addresses such as s3://...; - is standard input. A row has "text", or "prompt" and "completion"
-    (or "generation"), or "instruction", "input", "output"; optional "id", "license", "source_uri" and "metadata".
-    Further fields are kept as metadata.
+    patterns of them, or addresses such as s3://...; folders that Hugging Face datasets saved, or hf-dataset:NAME on the
+    hub; - is standard input. A row has "text", or "prompt" and "completion" (or "generation"), or "instruction",
+    "input", "output", or "messages", which the model's chat template makes a text of; optional "id", "license",
+    "source_uri" and "metadata". Further fields are kept as metadata. --map and --template read other layouts, and
+    rise-store preview shows what they would give.
 
     \b
     Example:

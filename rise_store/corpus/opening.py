@@ -9,7 +9,7 @@ from typing_extensions import TypedDict, Unpack
 
 from rise_store.corpus.chat import read_chat_template
 from rise_store.corpus.dispatch import open_source
-from rise_store.corpus.formats import SqlQuery
+from rise_store.corpus.formats import HfDataset, SqlQuery
 from rise_store.corpus.mapping import parse_mapping
 from rise_store.corpus.reader import ExampleReader
 from rise_store.corpus.sources import Source
@@ -41,6 +41,8 @@ def open_sources(names: Sequence[str | os.PathLike[str]], **options: Unpack[Sour
         raise InputError("--sql and --query belong together: the address of a database, and what it is asked")
     format, encoding, split = options.get("format"), options.get("encoding"), options.get("split")
     sources = [source for name in names for source in open_source(name, format, encoding, split)]
+    if split is not None and not any(isinstance(source, HfDataset) for source in sources):
+        raise InputError(f"--split {split}: no Hugging Face dataset is named; leave it out")
     if sql is not None and query is not None:
         sources.append(SqlQuery(sql, query))
     return sources

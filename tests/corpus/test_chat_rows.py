@@ -57,6 +57,17 @@ def test_parts_of_a_message_are_joined_and_tool_calls_kept() -> None:
     ) == [{"role": "user", "content": "abc"}, {"role": "assistant", "content": "", "tool_calls": calls}]
 
 
+def test_messages_as_json_in_a_text(tmp_path: Path) -> None:
+    assert chat_messages(json.dumps(MESSAGES), "messages") == MESSAGES
+    file = tmp_path / "a.csv"
+    file.write_text('id,messages\n1,"[{""role"": ""user"", ""content"": ""Hi""}]"\n')
+    reader = open_examples([file])
+    reader.render_chat = render
+    (example,) = reader
+    assert isinstance(example, Example)
+    assert (example.id, example.text) == ("1", "user: Hi")
+
+
 def test_a_text_goes_before_messages(tmp_path: Path) -> None:
     (example,) = read(tmp_path / "a.jsonl", {"text": "plain", "messages": MESSAGES})
     assert isinstance(example, Example)

@@ -164,6 +164,18 @@ def test_a_field_that_none_of_the_first_rows_has_is_one_error(tmp_path: Path) ->
         next(reader)
 
 
+def test_a_column_that_a_csv_file_lacks_is_one_error(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("content,by\nhello,Ann\n")
+    with pytest.raises(InputError, match=r"a.csv: there is no column 'body'; its columns: 'content', 'by'"):
+        read(file, map="text=body")
+    with pytest.raises(InputError, match="no column holds the text; name it with --map text=COLUMN"):
+        read(file)
+    (example,) = read(file, map="text=content")
+    assert isinstance(example, Example)
+    assert (example.text, example.metadata) == ("hello", {"by": "Ann"})
+
+
 def test_a_field_that_only_some_rows_have_is_no_error(tmp_path: Path) -> None:
     file = write(tmp_path / "a.jsonl", {"body": "a", "by": "Ann"}, {"title": "b"}, {"body": "c"})
     first, second, third = read(file, map="text=body,metadata.author=by,source_uri=nowhere")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rise_store.corpus import ExampleReader, RejectedRow
+from rise_store.corpus import ExampleReader, RejectedRow, open_examples
 from rise_store.corpus.formats import HfDataset
 from rise_store.corpus.formats.hf_datasets import is_saved_dataset
 from rise_store.corpus.mapping import parse_mapping
@@ -68,6 +68,14 @@ def test_a_split_is_named_behind_the_folder_or_beside_it(splits: Path) -> None:
         assert len(list(source)) == 2
     assert refusal(splits) == f"{splits}: choose a split with #SPLIT or --split: train, test"
     assert refusal(splits, split="dev") == f"{splits}: there is no split 'dev'; it has train, test"
+
+
+def test_names_are_given_as_users_do(splits: Path, tmp_path: Path) -> None:
+    assert len(list(open_examples([f"{splits}#test"]))) == 2
+    assert len(list(open_examples([splits], split="test", map="text=id", only_mapped=True))) == 2
+    (tmp_path / "a.jsonl").write_text("")
+    with pytest.raises(InputError, match="--split test: no Hugging Face dataset is named; leave it out"):
+        open_examples([tmp_path / "a.jsonl"], split="test")
 
 
 def test_folders_are_told_apart(saved: Path, splits: Path, tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rise_store.corpus import cache_directory
 from rise_store.errors import InputError
 from rise_store.signature import load_tokenizer, render_chat
 from tests.tiny_models import word_tokenizer
@@ -52,11 +52,12 @@ def test_refusals(tokenizer: Any) -> None:
         render_chat(None, "tiny", MESSAGES, TEMPLATE)
 
 
-def test_a_published_template(shared: Path) -> None:
-    folder = shared / "models" / "stories260k"
-    if not folder.is_dir():
-        pytest.skip("the model is not on this machine")
-    tokenizer = load_tokenizer(folder)
-    chatml = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-    text = render_chat(tokenizer, "stories260k", MESSAGES, chatml)
-    assert text == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>\n"
+def test_a_published_template() -> None:
+    model = cache_directory() / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    if not model.is_file():
+        pytest.skip("SmolLM2 was not fetched on this machine")
+    tokenizer = load_tokenizer(model)
+    assert tokenizer is not None
+    text = render_chat(tokenizer, "SmolLM2", MESSAGES)
+    assert text.endswith("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>\n")
+    assert tokenizer(text)["input_ids"] == tokenizer.apply_chat_template(MESSAGES, return_dict=False)
