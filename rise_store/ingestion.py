@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 
 from rise_store.corpus import ExampleReader, RejectedRow, SourceOptions, open_examples, parse_row
 from rise_store.encoders import Encoders, LoadOptions
-from rise_store.errors import InputError
+from rise_store.errors import ConfigError, InputError
 from rise_store.ingest import KeepText, Progress, RunContext, RunLedger, ingest_examples
 from rise_store.profiles import CoarseBits, Profile, StorageChoice
 from rise_store.records import Dataset, EstimatorConfig, Example, IngestReport, validated
@@ -64,7 +64,7 @@ class Ingestion:
             profile: how a new space keeps signatures: float16 (default), turbo8, turbo4, or small (352 coordinates).
             quantization: bits of a second, coarser copy that approximate search of a new space scans.
             hnsw: whether a new space has a graph for approximate search.
-            options: format, encoding ...: see `SourceOptions`; dtype, device, revision, trust_remote_code,
+            options: format, map, template ... of sources that are named: see `SourceOptions`; dtype, device, revision, trust_remote_code,
                 device_map ...: see `LoadOptions`.
 
         Raises:
@@ -82,10 +82,10 @@ class Ingestion:
         if isinstance(source, ExampleReader):
             source.render_chat = encoder.render_chat
         catalogue = self._backend.catalogue()
-        manifests, shape = (source.manifests(), source.settings) if isinstance(source, ExampleReader) else ((), {})
-        ledger = RunLedger.begin(
-            catalogue, record, collection.space.fingerprint, manifests, {"keep_text": keep_text} | shape
-        )
+        manifests = source.manifests() if isinstance(source, ExampleReader) else ()
+        reading_settings = source.settings if isinstance(source, ExampleReader) else {}
+        settings = {**reading_settings, "keep_text": keep_text}
+        ledger = RunLedger.begin(catalogue, record, collection.space.fingerprint, manifests, settings)
         run = RunContext(record, keep_text, ledger.run.id, Tombstones(catalogue), ledger.run.attempts > 1)
         report = ingest_examples(source, run, encoder, collection, ledger, max_rejects=max_rejects, progress=progress)
         collection.tidy()  # also after a run without news: an earlier one may have been killed before it
@@ -109,6 +109,9 @@ def _source(corpus: Corpus, options: SourceOptions) -> Iterable[Example | Reject
         paths = [item for item in corpus if isinstance(item, str | Path)]
         if paths and len(paths) == len(corpus):
             return open_examples(paths, **options)
+    given = ", ".join(name for name, value in options.items() if value)
+    if given:
+        raise ConfigError(f"{given}: only for sources that are named; map rows with rise_store.corpus.parse_mapping")
     return _rows(corpus)
 
 

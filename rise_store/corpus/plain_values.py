@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -58,6 +59,8 @@ def printable_value(value: Any, depth: int = 0) -> Any:
 
 
 def _number(value: Decimal) -> int | float | str:
+    if not value.is_finite():
+        return math.nan if value.is_nan() else float(value)
     if value == value.to_integral_value() and -(2**63) <= value < 2**64:
         return int(value)
     return float(value) if Decimal(repr(float(value))) == value else str(value)

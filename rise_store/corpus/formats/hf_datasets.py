@@ -121,7 +121,7 @@ class HfDataset:
     @contextmanager
     def _quiet(self) -> Iterator[None]:
         """No bars, and no word about each attempt to reach a hub that is out of reach."""
-        shown = self._datasets.utils.logging.is_progress_bar_enabled()
+        shown = not self._datasets.are_progress_bars_disabled()
         client = logging.getLogger("huggingface_hub")
         level = client.level
         self._datasets.disable_progress_bars()
