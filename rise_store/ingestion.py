@@ -64,8 +64,8 @@ class Ingestion:
             profile: how a new space keeps signatures: float16 (default), turbo8, turbo4, or small (352 coordinates).
             quantization: bits of a second, coarser copy that approximate search of a new space scans.
             hnsw: whether a new space has a graph for approximate search.
-            options: format, map, template ... of sources that are named: see `SourceOptions`; dtype, device, revision, trust_remote_code,
-                device_map ...: see `LoadOptions`.
+            options: format, map, template ... of sources that are named: see `SourceOptions`; dtype, device, revision,
+                trust_remote_code, device_map ...: see `LoadOptions`.
 
         Raises:
             InputError: a row that cannot be used, with its file and line.

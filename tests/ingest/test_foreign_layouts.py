@@ -42,20 +42,12 @@ def test_a_mapped_parquet_file_is_stored_as_json_lines_would_be(
     assert payload["text"] == story_rows(6)[3]["text"]
     assert payload["metadata"] == {"author": "Ann", "info": {"by": "Ann"}, "page": 3}
 
+    by_hand = [
+        {**row, "metadata": {"author": "Ann", "info": {"by": "Ann"}}, "page": page}
+        for page, row in enumerate(story_rows(6))
+    ]
     with forward_passes() as ran:
-        again = store.ingest(
-            [
-                {
-                    "id": row["doc"],
-                    "text": row["body"],
-                    "metadata": {"author": "Ann", "info": row["info"]},
-                    "page": row["page"],
-                }
-                for row in FOREIGN
-            ],
-            dataset="tales",
-            model=encoder,
-        )
+        again = store.ingest(by_hand, dataset="tales", model=encoder)
     assert (again.unchanged, ran) == (6, [])
 
 
