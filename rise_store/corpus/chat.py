@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from rise_store.corpus.mapping import CONTENT
@@ -15,7 +17,13 @@ ChatRenderer = Callable[[list[Message], str | None], str]
 
 CHAT_FIELDS = ("messages", "conversations")
 
-_SHAREGPT_ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bing": "assistant", "bard": "assistant"}
+_SHAREGPT_ROLES = {
+    "human": "user",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bing": "assistant",
+    "bard": "assistant",
+}
 
 
 def chat_field(row: Any) -> str | None:
@@ -39,6 +47,21 @@ def chat_messages(conversation: Any, field: str) -> list[Message]:
     if not isinstance(conversation, list | tuple) or not conversation:
         raise InputError(f'"{field}" is no list of messages')
     return [_message(message, f'message {number} of "{field}"') for number, message in enumerate(conversation, 1)]
+
+
+def read_chat_template(path: str | os.PathLike[str] | None) -> str | None:
+    """The chat template in a file; None without one.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    if path is None:
+        return None
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"chat template {os.fspath(path)}: cannot be read: {reason}") from None
 
 
 def _message(message: Any, what: str) -> Message:

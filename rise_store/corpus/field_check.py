@@ -24,7 +24,7 @@ def check_columns(mapping: FieldMapping, columns: Sequence[str], source: str) ->
     for path in mapping.sources:
         if path[0] not in columns:
             raise InputError(f"{source}: there is no column {path[0]!r}; its columns: {_listed(columns)}")
-    if not mapping.gives_content() and not CONTENT.intersection(columns):
+    if not mapping.gives_content and not CONTENT.intersection(columns):
         raise InputError(
             f"{source}: no column holds the text; name it with --map text=COLUMN. Its columns: {_listed(columns)}"
         )
@@ -60,10 +60,8 @@ class FieldCheck:
         """
         if not self._missing or not self._rows:
             return
-        path = join_path(min(self._missing))
-        raise InputError(
-            f"{location}: none of the first {self._rows} rows has a field {path!r}; their fields: {_listed(self._names)}"
-        )
+        path, names = join_path(min(self._missing)), _listed(self._names)
+        raise InputError(f"{location}: none of the first {self._rows} rows has a field {path!r}; their fields: {names}")
 
 
 def _leads(row: Any, path: Path) -> bool:

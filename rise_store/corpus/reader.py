@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from rise_store.corpus.chat import ChatRenderer, chat_field, chat_messages
@@ -12,10 +13,11 @@ from rise_store.corpus.formats import JsonLines
 from rise_store.corpus.key_index import KeyIndex
 from rise_store.corpus.lines import MAX_LINE_BYTES
 from rise_store.corpus.mapping import FieldMapping
+from rise_store.corpus.plain_values import printable_value
 from rise_store.corpus.rows import parse_row
 from rise_store.corpus.sources import RawRow, RejectedRow, Source, TableSource
 from rise_store.errors import InputError
-from rise_store.records import Example, SourceManifest
+from rise_store.records import Example, Metadata, SourceManifest
 
 
 class ExampleReader:
@@ -37,6 +39,7 @@ class ExampleReader:
     """
 
     render_chat: ChatRenderer | None = None
+    on_row: Callable[[RawRow | RejectedRow], None] | None = None  # is shown each row as its source gives it
 
     def __init__(
         self,
@@ -54,7 +57,7 @@ class ExampleReader:
         Raises `InputError` when one of the files cannot be opened, or is a table that lacks a column of the mapping.
         """
         self._distinct = distinct
-        self._mapping = mapping or FieldMapping()
+        self.mapping = mapping or FieldMapping()
         self._chat_template = chat_template
         self._sources: list[Source] = [
             JsonLines(source, max_line_bytes) if isinstance(source, str | os.PathLike) else source for source in sources
@@ -72,6 +75,18 @@ class ExampleReader:
         """Bytes of the sources, compressed as they are, that were read so far."""
         return sum(source.bytes_read for source in self._begun)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the sources, for messages."""
+        return tuple(source.name for source in self._sources)
+
+    @property
+    def settings(self) -> Metadata:
+        """What shapes the rows beside the sources, for the manifest of a run; empty where nothing does."""
+        template = self._chat_template
+        chat = {"chat_template": hashlib.sha256(template.encode()).hexdigest()} if template is not None else {}
+        return {**self.mapping.settings, **chat}
+
     def manifests(self) -> tuple[SourceManifest, ...]:
         """What the sources are at this moment; see `Source.manifest`."""
         return tuple(source.manifest() for source in self._sources)
@@ -80,7 +95,7 @@ class ExampleReader:
         self.duplicates = 0
         self._begun = []
         index = KeyIndex()
-        fields = FieldCheck(self._mapping)
+        fields = FieldCheck(self.mapping)
         location = ""
         for number, source in enumerate(self._sources):
             self._begun.append(source)
@@ -89,6 +104,8 @@ class ExampleReader:
                 if not columns_known:  # a query has none before it runs
                     self._check_columns(source)
                     columns_known = True
+                if self.on_row is not None:
+                    self.on_row(row)
                 location = row.location
                 if isinstance(row, RejectedRow):
                     yield row
@@ -103,19 +120,21 @@ class ExampleReader:
 
     def _check_columns(self, source: Source) -> None:
         if isinstance(source, TableSource) and source.columns is not None:
-            check_columns(self._mapping, source.columns, source.name)
+            check_columns(self.mapping, source.columns, source.name)
 
     def _example(self, row: RawRow) -> Example | RejectedRow:
         try:
             return parse_row(self._own_layout(row), row.location, row.origin)
         except InputError as error:
-            return RejectedRow(row.location, str(error), row.origin, row.fields)
+            return RejectedRow(row.location, str(error), row.origin, printable_value(row.fields))
 
     def _own_layout(self, row: RawRow) -> Any:
         """The fields of a row as `parse_row` reads them."""
         try:
-            fields = self._mapping(row.fields)
+            fields = self.mapping(row.fields)
             chat = chat_field(fields)
+            if chat is None and self.mapping.gives_content:
+                self.mapping.require_content(fields)
             if chat is None or self.render_chat is None:
                 return fields
             text = self.render_chat(chat_messages(fields[chat], chat), self._chat_template)
@@ -142,7 +161,7 @@ class ExampleReader:
         reason = (
             f'{row.location}: the same text stands at {there} with other metadata; give the rows an "id" to keep both'
         )
-        yield RejectedRow(row.location, reason, row.origin, row.fields)
+        yield RejectedRow(row.location, reason, row.origin, printable_value(row.fields))
 
 
 def read_jsonl(path: str | os.PathLike[str]) -> ExampleReader:

@@ -24,6 +24,7 @@ class Template:
     """What one field of an example is made of: texts as they stand, and paths to fields of the row."""
 
     target: str
+    text: str  # as it was given, without the target
     pieces: tuple[str | Path, ...]
 
     @property
@@ -76,7 +77,7 @@ def parse_template(text: str) -> Template:
             pieces.append(_PLAIN.get(piece, piece))
     if all(isinstance(piece, str) for piece in pieces):
         raise _refused(text, "it names no field, such as {question}")
-    return Template(target, tuple(pieces))
+    return Template(target, body, tuple(pieces))
 
 
 def _refused(text: str, why: str) -> InputError:
