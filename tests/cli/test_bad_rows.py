@@ -153,7 +153,7 @@ class TestNanInASignature:
     ("file", "message"),
     [
         ("missing.jsonl", "missing.jsonl: no such file; check the path"),
-        ("folder", "folder: is a folder; name the files in it"),
+        ("folder", "folder: holds no file of a known format"),
         ("cut.jsonl.gz", "cut.jsonl.gz: the compressed data"),
         ("plain.jsonl.gz", "plain.jsonl.gz: the compressed data is damaged"),
         ("plain.jsonl.zst", "plain.jsonl.zst: the compressed data is damaged"),

@@ -101,6 +101,7 @@ def test_the_manifest_is_what_sha256sum_says_of_the_files(tmp_path: Path) -> Non
     for name in ("b.txt", "a/x.md", "a/y.txt"):
         write(tmp_path / name, f"text of {name}")
     (source,) = open_sources([tmp_path])
+    assert source.total_bytes == sum(path.stat().st_size for path in tmp_path.rglob("*.*"))
     manifest = source.manifest()
     listing = sorted(
         f"{hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()}  {name}\n"

@@ -31,8 +31,6 @@ class TextFiles:
     read, is binary, is above the limit or has bytes that are no text is a rejected row.
     """
 
-    total_bytes: int | None = None
-
     def __init__(
         self, name: str, files: Iterable[FoundFile], *, encoding: str | None = None, max_bytes: int = MAX_LINE_BYTES
     ) -> None:
@@ -40,6 +38,7 @@ class TextFiles:
         self.name = name
         self.bytes_read = 0
         self._files = tuple(files)
+        self.total_bytes: int | None = sum(file.size for file in self._files)
         self._encoding = check_encoding(encoding)
         self._max_bytes = max_bytes
         self._promised: dict[str, str] | None = None  # digests by relative path
