@@ -49,16 +49,19 @@ class ExampleReader:
         distinct: bool = True,
         mapping: FieldMapping | None = None,
         chat_template: str | None = None,
+        settings: Metadata | None = None,
     ) -> None:
         """A path stands for a JSON Lines file.
 
-        `distinct=False` lets keys repeat; `chat_template` takes the place of the model's own (Jinja).
+        `distinct=False` lets keys repeat; `chat_template` takes the place of the model's own (Jinja); `settings` says
+        what else shapes the rows and may be kept in a run's manifest.
 
         Raises `InputError` when one of the files cannot be opened, or is a table that lacks a column of the mapping.
         """
         self._distinct = distinct
         self.mapping = mapping or FieldMapping()
         self._chat_template = chat_template
+        self._settings = settings or {}
         self._sources: list[Source] = [
             JsonLines(source, max_line_bytes) if isinstance(source, str | os.PathLike) else source for source in sources
         ]
@@ -85,7 +88,7 @@ class ExampleReader:
         """What shapes the rows beside the sources, for the manifest of a run; empty where nothing does."""
         template = self._chat_template
         chat = {"chat_template": hashlib.sha256(template.encode()).hexdigest()} if template is not None else {}
-        return {**self.mapping.settings, **chat}
+        return {**self._settings, **self.mapping.settings, **chat}
 
     def manifests(self) -> tuple[SourceManifest, ...]:
         """What the sources are at this moment; see `Source.manifest`."""

@@ -208,5 +208,6 @@ def test_what_becomes_of_a_field_is_told() -> None:
 def test_the_settings_name_the_mapping_for_the_manifest_of_a_run(tmp_path: Path) -> None:
     file = write(tmp_path / "a.jsonl", {"body": "a"})
     assert open_examples([file]).settings == {}
+    assert open_examples([file], format="jsonl", encoding="utf-8").settings == {"format": "jsonl", "encoding": "utf-8"}
     settings = open_examples([file], map="id=n", template="{body}!", only_mapped=True).settings
     assert settings == {"map": {"id": "n"}, "template": {"text": "{body}!"}, "only_mapped": True}
