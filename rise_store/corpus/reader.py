@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from rise_store.corpus.chat import ChatRenderer, chat_field, chat_messages
-from rise_store.corpus.field_check import FieldCheck, check_columns
+from rise_store.corpus.field_check import FieldCheck, check_columns, check_content
 from rise_store.corpus.formats import JsonLines
 from rise_store.corpus.key_index import KeyIndex
 from rise_store.corpus.lines import MAX_LINE_BYTES
@@ -136,8 +136,8 @@ class ExampleReader:
         try:
             fields = self.mapping(row.fields)
             chat = chat_field(fields)
-            if chat is None and self.mapping.gives_content:
-                self.mapping.require_content(fields)
+            if chat is None:
+                check_content(self.mapping, fields, row.fields)
             if chat is None or self.render_chat is None:
                 return fields
             text = self.render_chat(chat_messages(fields[chat], chat), self._chat_template)
