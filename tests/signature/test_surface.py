@@ -9,6 +9,7 @@ import rise_store.signature
 
 def test_the_public_names_are_these() -> None:
     assert rise_store.signature.__all__ == [
+        "ChatTexts",
         "CountSketch",
         "EstimatorConfig",
         "LoadedModel",
@@ -18,7 +19,6 @@ def test_the_public_names_are_these() -> None:
         "average_chunks",
         "load_model",
         "load_tokenizer",
-        "render_chat",
     ]
     assert all(hasattr(rise_store.signature, name) for name in rise_store.signature.__all__)
 
