@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from typing_extensions import Unpack
 
@@ -18,9 +18,6 @@ from rise_store.encoders import choose_space
 from rise_store.errors import ConfigError, InputError, ModelError
 from rise_store.records import EstimatorConfig, Example, Preview, PreviewField, PreviewRow, Reject
 from rise_store.store import open_store
-
-if TYPE_CHECKING:
-    from rise_store.signature import ChatTexts
 
 DEFAULT_ROWS, DEFAULT_SHOWN = 1000, 5
 
@@ -81,7 +78,6 @@ class _Tokens:
     tokenizer: Any
     model: str
     config: EstimatorConfig
-    chat: ChatTexts
 
     def count(self, text: str) -> tuple[int, int]:
         """Tokens that would be encoded, and chunks; as `SignatureEncoder.chunks`."""
@@ -208,15 +204,17 @@ def _tokens(
             loading = loading | {"revision": loading.get("revision") or chosen.model.revision}
     if model is None:
         return None
-    from rise_store.signature import ChatTexts, load_tokenizer
+    from rise_store.signature.loading import load_tokenizer
 
     tokenizer = load_tokenizer(model, **loading)
     if tokenizer is None:
         raise ModelError(f"model {model} came without a tokenizer; leave --model out")
-    return _Tokens(tokenizer, str(model), config or EstimatorConfig(), ChatTexts(tokenizer, str(model)))
+    return _Tokens(tokenizer, str(model), config or EstimatorConfig())
 
 
 def _render(tokens: _Tokens | None, messages: list[dict[str, Any]], template: str | None) -> str:
     if tokens is None:
         raise InputError("messages become a text through the chat template of a model; name it with --model")
-    return tokens.chat.render(messages, template)
+    from rise_store.signature.chat import render_chat
+
+    return render_chat(tokens.tokenizer, tokens.model, messages, template)

@@ -1,13 +1,12 @@
 """The estimator: tokens -> signatures. Knows torch; knows no store and no files."""
 
 from rise_store.records import EstimatorConfig
-from rise_store.signature.chat import ChatTexts
+from rise_store.signature.chat import render_chat
 from rise_store.signature.encoder import SignatureEncoder, Signatures, average_chunks
 from rise_store.signature.loading import LoadedModel, load_model, load_tokenizer
 from rise_store.signature.sketch import CountSketch, SketchTables
 
 __all__ = [
-    "ChatTexts",
     "CountSketch",
     "EstimatorConfig",
     "LoadedModel",
@@ -17,4 +16,5 @@ __all__ = [
     "average_chunks",
     "load_model",
     "load_tokenizer",
+    "render_chat",
 ]

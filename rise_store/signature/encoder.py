@@ -16,7 +16,7 @@ from rise_store.errors import InputError, ModelError, SignatureError, SpaceMisma
 from rise_store.records import EstimatorConfig, Example, Query, Space
 from rise_store.signature.backbone import Backbone, make_readout, probe
 from rise_store.signature.channels import EPSILON, Channels
-from rise_store.signature.chat import ChatTexts
+from rise_store.signature.chat import render_chat
 from rise_store.signature.fingerprint import model_fingerprint, space_fingerprint
 from rise_store.signature.loading import LoadedModel, load_model
 from rise_store.signature.memory import keep_freed_blocks
@@ -74,7 +74,6 @@ class SignatureEncoder:
         self.config = config or EstimatorConfig()
         self.reference = loaded.reference
         self.tokenizer = loaded.tokenizer
-        self._chat = ChatTexts(loaded.tokenizer, loaded.reference.name)
         self._readout = make_readout(loaded.model)
         self._backbone = Backbone(loaded)
         self.probe_error = probe(self._backbone, self._readout, loaded.reference.name)
@@ -175,8 +174,8 @@ class SignatureEncoder:
         return ids
 
     def render_chat(self, messages: Sequence[Mapping[str, Any]], template: str | None = None) -> str:
-        """The text of a conversation, with the model's chat template or another; see `ChatTexts.render`."""
-        return self._chat.render(messages, template)
+        """The text of a conversation, with the model's chat template or another; see `render_chat`."""
+        return render_chat(self.tokenizer, self.reference.name, messages, template)
 
     @torch.inference_mode()
     def encode_token_ids(

@@ -6,7 +6,7 @@ import pytest
 
 from rise_store.corpus import cache_directory
 from rise_store.errors import InputError
-from rise_store.signature import ChatTexts, load_tokenizer
+from rise_store.signature import load_tokenizer, render_chat
 from tests.tiny_models import word_tokenizer
 
 MESSAGES = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
@@ -21,7 +21,7 @@ def tokenizer() -> Any:
 
 
 def test_the_beginning_token_stands_once(tokenizer: Any) -> None:
-    text = ChatTexts(tokenizer, "tiny").render(MESSAGES)
+    text = render_chat(tokenizer, "tiny", MESSAGES)
     assert text == "[user] Hi\n[assistant] Hello\n"
     ids = tokenizer(text)["input_ids"]
     assert ids.count(tokenizer.bos_token_id) == 1
@@ -32,24 +32,24 @@ def test_a_beginning_token_that_nobody_adds_again_is_kept(tokenizer: Any) -> Non
     from tokenizers import processors
 
     tokenizer.backend_tokenizer.post_processor = processors.Sequence([])
-    assert ChatTexts(tokenizer, "tiny").render(MESSAGES).startswith("<s>[user] Hi")
+    assert render_chat(tokenizer, "tiny", MESSAGES).startswith("<s>[user] Hi")
 
 
 def test_a_template_of_ones_own_goes_first(tokenizer: Any) -> None:
-    assert ChatTexts(tokenizer, "tiny").render(MESSAGES, "{{ messages[1].content }}!") == "Hello!"
+    assert render_chat(tokenizer, "tiny", MESSAGES, "{{ messages[1].content }}!") == "Hello!"
 
 
 def test_refusals(tokenizer: Any) -> None:
     tokenizer.chat_template = "{{ raise_exception('roles must\n alternate') }}"
     with pytest.raises(InputError, match="the chat template refuses the messages: roles must alternate"):
-        ChatTexts(tokenizer, "tiny").render(MESSAGES)
+        render_chat(tokenizer, "tiny", MESSAGES)
     with pytest.raises(InputError, match="the chat template refuses the messages: "):
-        ChatTexts(tokenizer, "tiny").render(MESSAGES, "{% for %}")
+        render_chat(tokenizer, "tiny", MESSAGES, "{% for %}")
     tokenizer.chat_template = None
     with pytest.raises(InputError, match="model tiny has no chat template for messages; give one with --chat-template"):
-        ChatTexts(tokenizer, "tiny").render(MESSAGES)
+        render_chat(tokenizer, "tiny", MESSAGES)
     with pytest.raises(InputError, match="model tiny came without a tokenizer"):
-        ChatTexts(None, "tiny").render(MESSAGES, TEMPLATE)
+        render_chat(None, "tiny", MESSAGES, TEMPLATE)
 
 
 def test_a_published_template() -> None:
@@ -58,6 +58,6 @@ def test_a_published_template() -> None:
         pytest.skip("SmolLM2 was not fetched on this machine")
     tokenizer = load_tokenizer(model)
     assert tokenizer is not None
-    text = ChatTexts(tokenizer, "SmolLM2").render(MESSAGES)
+    text = render_chat(tokenizer, "SmolLM2", MESSAGES)
     assert text.endswith("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>\n")
     assert tokenizer(text)["input_ids"] == tokenizer.apply_chat_template(MESSAGES, return_dict=False)

@@ -9,7 +9,6 @@ import rise_store.signature
 
 def test_the_public_names_are_these() -> None:
     assert rise_store.signature.__all__ == [
-        "ChatTexts",
         "CountSketch",
         "EstimatorConfig",
         "LoadedModel",
@@ -19,6 +18,7 @@ def test_the_public_names_are_these() -> None:
         "average_chunks",
         "load_model",
         "load_tokenizer",
+        "render_chat",
     ]
     assert all(hasattr(rise_store.signature, name) for name in rise_store.signature.__all__)
 
