@@ -39,6 +39,12 @@ def public_address(address: str) -> str:
     return "::".join(re.split(r"[?#]", part, maxsplit=1)[0] for part in parts)
 
 
+def address_filename(public: str) -> str:
+    """The file name in an address: of `zip://a.csv::s3://...` a.csv, of `simplecache::s3://.../a.csv` that too."""
+    first, _, rest = public.partition("::")
+    return (first if "://" in first else rest).rpartition("/")[2]
+
+
 @contextmanager
 def explained(address: str) -> Iterator[None]:
     """Says in one line, without secrets, what a file system raised: each raises errors of its own."""
@@ -104,7 +110,7 @@ class RemoteFile:
         self._path = path
         self._info = info
         self.name = public_address(address)
-        self.filename = self.name.partition("::")[0].rpartition("/")[2] or self.name.rpartition("/")[2]
+        self.filename = address_filename(self.name)
         self.size: int | None = info.get("size")
 
     @classmethod

@@ -106,13 +106,20 @@ def test_a_file_address_is_a_local_path(tmp_path: Path) -> None:
 
 def test_chained_addresses(tmp_path: Path) -> None:
     filesystem = fsspec.filesystem("zip", fo=str(tmp_path / "a.zip"), mode="w")
-    with filesystem.open("x.jsonl", "wb") as file:
-        file.write(b'{"text": "zipped"}')
+    with filesystem.open("x.csv", "wb") as file:
+        file.write(b"text\nzipped\n")
     filesystem.zip.close()
-    for inner in ("x.jsonl", "*.jsonl"):
+    for inner in ("x.csv", "*.csv"):
         (source,) = open_sources([f"zip://{inner}::file://{tmp_path}/a.zip"])
-        assert source.name == f"zip://x.jsonl::file://{tmp_path}/a.zip"
+        assert source.name == f"zip://x.csv::file://{tmp_path}/a.zip"
         assert fields(source) == [{"text": "zipped"}]
+
+
+def test_an_address_behind_a_cache(bucket: str, tmp_path: Path) -> None:
+    put(f"{bucket}/a.csv.gz", gzip.compress(b"text\nx\n"))
+    (source,) = open_sources([f"simplecache::{bucket}/a.csv.gz"])
+    assert isinstance(source, CsvFile)
+    assert fields(source) == [{"text": "x"}]
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

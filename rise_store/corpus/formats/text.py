@@ -96,10 +96,12 @@ class TextFiles:
         if self._promised is not None:
             source.expect(self._promised.get(file.relative))
         before, data = self.bytes_read, bytearray()
-        with source.reading(lambda: f"{len(data):,} bytes") as stream:
-            while (piece := stream.read(_PIECE)) and len(data) <= self._max_bytes:
-                data += piece
-        self.bytes_read = before + source.bytes_read
+        try:
+            with source.reading(lambda: f"{len(data):,} bytes") as stream:
+                while (piece := stream.read(_PIECE)) and len(data) <= self._max_bytes:
+                    data += piece
+        finally:
+            self.bytes_read = before + source.bytes_read
         if len(data) > self._max_bytes:
             raise InputError(f"{location}: the file is longer than {self._max_bytes:,} bytes; split its text")
         encoding = encoding_of(self._encoding, bytes(data[:MARK_BYTES]))
