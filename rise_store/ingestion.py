@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +12,7 @@ from rise_store.corpus import ExampleReader, RejectedRow, SourceOptions, open_ex
 from rise_store.encoders import Encoders, LoadOptions
 from rise_store.errors import InputError
 from rise_store.ingest import KeepText, Progress, RunContext, RunLedger, ingest_examples
+from rise_store.ingest.registry import check_dataset_license, register, registration_lines
 from rise_store.profiles import CoarseBits, Profile, StorageChoice
 from rise_store.records import Dataset, EstimatorConfig, Example, IngestReport, validated
 from rise_store.store import Backend, Tombstones
@@ -43,6 +44,9 @@ class Ingestion:
         new_space: bool = False,
         keep_text: KeepText = "full",
         max_rejects: int | None = 0,
+        partial: bool = False,
+        strict: bool = False,
+        notify: Callable[[str], None] = lambda line: None,
         progress: Progress | None = None,
         profile: Profile | None = None,
         quantization: CoarseBits | None = None,
@@ -60,6 +64,9 @@ class Ingestion:
             new_space: allow a second signature space in a store that has one already.
             keep_text: store each text in full, as a preview of 200 characters, or not at all.
             max_rejects: rejected rows beyond which the run stops; None for no limit.
+            partial: the corpus is only a part of this version of the dataset: nothing is marked as vanished.
+            strict: refuse licences that SPDX does not know, of the dataset and of rows.
+            notify: is told lines for people as they come up: a registration that changed, a run that goes on.
             progress: is told of every batch and block.
             profile: how a new space keeps signatures: float16 (default), turbo8, turbo4, or small (352 coordinates).
             quantization: bits of a second, coarser copy that approximate search of a new space scans.
@@ -75,14 +82,23 @@ class Ingestion:
         reading, loading = split_options(options)
         source = _source(corpus, reading)
         record = validated(Dataset, "dataset", {"name": dataset}) if isinstance(dataset, str) else dataset
+        check_dataset_license(record, strict)
         storage = StorageChoice(profile, quantization, hnsw)
         encoder, collection = self._encoders.for_ingest(
             model, config, loading, space=space, new_space=new_space, storage=storage
         )
         catalogue = self._backend.catalogue()
+        registration = register(catalogue, record, strict=strict)
+        for line in registration_lines(registration):
+            notify(line)
+        record = registration.dataset
         manifests = source.manifests() if isinstance(source, ExampleReader) else ()
-        ledger = RunLedger.begin(catalogue, record, collection.space.fingerprint, manifests, {"keep_text": keep_text})
-        run = RunContext(record, keep_text, ledger.run.id, Tombstones(catalogue), ledger.run.attempts > 1)
+        reading_settings = source.settings if isinstance(source, ExampleReader) else {}
+        settings = {**reading_settings, "keep_text": keep_text, "strict": strict, "partial": partial}
+        ledger = RunLedger.begin(catalogue, record, collection.space.fingerprint, manifests, settings)
+        if ledger.run.attempts > 1:
+            notify(f"resuming run {ledger.run.id}: {ledger.resumed_rows:,} rows are done")
+        run = RunContext(record, keep_text, ledger.run.id, Tombstones(catalogue), strict)
         report = ingest_examples(source, run, encoder, collection, ledger, max_rejects=max_rejects, progress=progress)
         collection.tidy()  # also after a run without news: an earlier one may have been killed before it
         return report

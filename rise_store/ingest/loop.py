@@ -17,7 +17,6 @@ from rise_store.store import Collection
 BLOCK_BATCHES = 8  # model batches in a block: what a crash may cost, and what sorting by length works on
 BLOCK_EXAMPLES = 1000  # examples in a block at most, so that blocks of stored examples stay small too
 CHARACTERS_PER_TOKEN = 4  # of ordinary prose; only used to size blocks
-MAX_REASONS = 100  # reasons for rejects that a report keeps
 
 Row = Example | RejectedRow
 Progress = Callable[[IngestTotals, int], None]  # totals of the blocks so far; tokens encoded in all
@@ -50,7 +49,6 @@ def ingest_examples(
         Interrupted: Ctrl-C; the block in flight was stored first. A second Ctrl-C stops at once.
     """
     started = time.monotonic()
-    reasons: list[str] = []
     encoded_tokens = 0
 
     def on_batch(tokens: int) -> None:
@@ -73,7 +71,6 @@ def ingest_examples(
                     before = ledger.counts.rejected
                     ledger.record(receipt)
                     bad = [reject.reason for reject in receipt.rejects if reject.kind == "rejected"]
-                    reasons += [reject.reason for reject in receipt.rejects][: MAX_REASONS - len(reasons)]
                     on_batch(0)
                 if blocks.failure is not None:
                     raise blocks.failure
@@ -118,7 +115,9 @@ def ingest_examples(
         seconds=round(seconds, 3),
         tokens_per_second=round(encoded_tokens / max(seconds, 1e-9), 1),
         stored=collection.count(),
-        rejects=tuple(reasons),
+        rejects=ledger.reasons,
+        unknown_licenses=ledger.unknown_licenses,
+        message=closed.message,
     )
 
 
