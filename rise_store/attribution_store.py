@@ -222,7 +222,9 @@ class AttributionStore(Ingestion, Provenance, StoredExamples, Backups):
                     licenses=collection.facet("license", limit=MOST_VALUES),
                 )
             )
-        return StoreInfo(location=self._backend.location, spaces=tuple(spaces))
+        return StoreInfo(
+            location=self._backend.location, spaces=tuple(spaces), catalogue_bytes=self._backend.catalogue_bytes()
+        )
 
     def _collection(self, space: str | None) -> Collection:
         return self._backend.open_collection(choose_space(self._backend, space).fingerprint)

@@ -229,6 +229,10 @@ class Backend(Protocol):
         """The catalogue of the store, which is made when it is first asked for."""
         ...
 
+    def catalogue_bytes(self) -> int | None:
+        """Bytes that the catalogue takes on disk; None where nobody knows."""
+        ...
+
     def close(self) -> None:
         """Flush and release the store; closing twice is fine."""
         ...

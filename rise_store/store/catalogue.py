@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -11,6 +11,15 @@ from rise_store.errors import InputError
 from rise_store.store.json_values import check_value
 
 Document = dict[str, Any]  # JSON
+
+
+class Entry(NamedTuple):
+    """A document with its names."""
+
+    kind: str
+    key: str
+    owner: str
+    document: Document
 
 
 class Catalogue(Protocol):
@@ -43,22 +52,35 @@ class Catalogue(Protocol):
         """
         ...
 
+    def entries(self) -> Iterator[Entry]:
+        """Every document of every kind, each once."""
+        ...
+
     def count(self, kind: str, *, owner: str | None = None) -> int:
         """Exact number of documents of a kind, or of an owner's."""
         ...
 
     def remove(self, kind: str, keys: Iterable[str]) -> None:
-        """Remove documents; unknown keys are ignored."""
+        """Remove documents; unknown keys are ignored. Their bytes may stay on disk until `compact`."""
+        ...
+
+    def compact(self) -> None:
+        """Free what removed and replaced documents left; in a folder none of their bytes remain."""
+        ...
+
+    def size_bytes(self) -> int | None:
+        """Bytes that it takes on disk; None where nobody knows."""
         ...
 
 
-def pack(kind: str, documents: Mapping[str, Document]) -> dict[str, str]:
+def pack(kind: str, documents: Mapping[str, Document], owner: str) -> dict[str, str]:
     """Documents as JSON texts by key; `InputError` for what cannot be stored."""
     packed = {}
     for key, document in documents.items():
-        check_value([kind, key], "its name", f"the {kind} {key!r}")
-        check_value(document, "the document", f"the {kind} {key!r}")
+        name = f"the {kind} {key!r}"
         if type(document) is not dict:
-            raise InputError(f"the {kind} {key!r} is a {type(document).__name__}, not a document; wrap it in an object")
+            raise InputError(f"{name} is a {type(document).__name__}. Only objects can be documents: wrap it in one")
+        check_value([kind, key, owner], "its name", name)
+        check_value(document, "the document", name)
         packed[key] = orjson.dumps(document).decode()
     return packed

@@ -33,15 +33,15 @@ class Calls:
 
     def insert(self, id: UUID, document: Payload) -> None:
         """Insert a document of the catalogue unless there is one of this id."""
-        points = [models.PointStruct(id=str(id), vector=[0.0], payload=document)]
-        mode = models.UpdateMode.INSERT_ONLY
-        self.connection.call(
-            "write the catalogue", lambda client: client.upsert(self.name, points, wait=True, update_mode=mode)
-        )
+        point = models.PointStruct(id=str(id), vector=[0.0], payload=document)
+        self.put([point], models.UpdateMode.INSERT_ONLY)
 
-    def put(self, documents: Sequence[models.PointStruct]) -> None:
-        """Insert or replace documents of the catalogue."""
-        self.connection.call("write the catalogue", lambda client: client.upsert(self.name, list(documents), wait=True))
+    def put(self, documents: Sequence[models.PointStruct], mode: models.UpdateMode | None = None) -> None:
+        """Insert or replace documents of the catalogue, or what the mode says."""
+        self.connection.call(
+            "write the catalogue",
+            lambda client: client.upsert(self.name, list(documents), wait=True, update_mode=mode),
+        )
 
     def overwrite_payloads(self, payloads: Sequence[tuple[UUID, Payload]]) -> None:
         """Replace payloads of stored points."""
