@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -33,7 +34,7 @@ STEPS = (  # what an attempt does for a block, and to close
 )
 
 
-def dying_at(step: str, time: int, *, before: bool) -> Iterator[None]:
+def dying_at(step: str, time: int, *, before: bool) -> AbstractContextManager[object]:
     """Die when the step is taken for that time: before anything happened in it, or after all of it."""
     module, name = step.rsplit(".", 1)
     real = getattr(__import__(module, fromlist=[name]), name)
@@ -53,7 +54,7 @@ def dying_at(step: str, time: int, *, before: bool) -> Iterator[None]:
 
 
 def attempt(
-    store: OpenStore, encoder: SignatureEncoder, rows: list[Row], block_rows: int, **options: object
+    store: OpenStore, encoder: SignatureEncoder, rows: list[Row], block_rows: int, **options: Any
 ) -> IngestReport:
     with patch("rise_store.ingest.loop.BLOCK_EXAMPLES", block_rows):
         return store.ingest(rows_reader(rows), dataset=Dataset(name="stories", version="2"), model=encoder, **options)
@@ -95,9 +96,7 @@ def test_a_run_that_is_killed_anywhere_closes_complete(
                     continue
         report = attempt(store, encoder, rows, last_block)
         run = check(store, report, rows)
-        first = store.runs(dataset="stories")[
-            -2
-        ]  # the first of these attempts, or a later one after one that got through
+        first = store.runs(dataset="stories")[-2]  # which the first attempt began
         assert first.counts is not None
         assert (first.counts.replaced + first.counts.recovered + first.counts.new + first.counts.updated) == 18
         vanished = {key for key, point in store.dataset("stories").items() if "vanished_in" in point.payload}
