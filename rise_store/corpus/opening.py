@@ -29,4 +29,6 @@ def open_sources(names: Sequence[str | os.PathLike[str]], **options: Unpack[Sour
 
 def open_examples(names: Sequence[str | os.PathLike[str]], **options: Unpack[SourceOptions]) -> ExampleReader:
     """The examples of sources, one after the other; see `open_sources` and `ExampleReader`."""
-    return ExampleReader(open_sources(names, **options))
+    reader = ExampleReader(open_sources(names, **options))
+    reader.settings = {name: value for name, value in options.items() if value is not None}
+    return reader

@@ -13,6 +13,7 @@ from rise_store.corpus.rows import parse_row
 from rise_store.corpus.sources import RawRow, RejectedRow, Source
 from rise_store.errors import InputError
 from rise_store.records import Example, SourceManifest
+from rise_store.records.base import Metadata
 
 RowMapping = Callable[[Any], Mapping[str, Any]]
 """Turns the fields of a foreign row into those of `parse_row`; `InputError`, without a location, if it cannot."""
@@ -55,6 +56,7 @@ class ExampleReader:
         self.total_bytes = sum(known) if len(known) == len(sizes) else None
         self.duplicates = 0
         self._begun: list[Source] = []
+        self.settings: Metadata = {}  # how the sources are read, where that is not told by their names
 
     @property
     def bytes_read(self) -> int:
