@@ -106,6 +106,8 @@ class Ingestion:
         encoder, collection = self._encoders.for_ingest(
             model, config, loading, space=space, new_space=new_space, storage=storage
         )
+        if isinstance(source, ExampleReader):
+            source.render_chat = encoder.render_chat
         catalogue = self._backend.catalogue()
         registration = register(catalogue, record, strict=strict)
         for line in registration_lines(registration):

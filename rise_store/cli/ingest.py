@@ -18,7 +18,7 @@ from rise_store.cli.options import (
 )
 from rise_store.cli.output import console, echo_json, print_report
 from rise_store.cli.progress import IngestProgress
-from rise_store.cli.source_options import source_options
+from rise_store.cli.source_options import require_sources, source_options
 from rise_store.corpus import open_examples
 from rise_store.errors import StoreError
 from rise_store.ingest import PATIENCE_S, KeepText
@@ -28,7 +28,7 @@ from rise_store.records import Dataset
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILES...")
+@click.argument("files", nargs=-1, metavar="[FILES]...")
 @store_option
 @dataset_options
 @source_options
@@ -99,7 +99,8 @@ def ingest(
 ) -> None:
     """Add a corpus to a store; what is stored already costs nothing.
 
-    FILES are JSON Lines (plain, .gz, .zst; - is standard input). A row has "text", or "prompt" and "completion"
+    FILES are JSON Lines, CSV, TSV, Parquet, plain text and Markdown (plain, .gz, .zst, .bz2, .xz), folders and
+    patterns of them, or addresses such as s3://...; - is standard input. A row has "text", or "prompt" and "completion"
     (or "generation"), or "instruction", "input", "output"; optional "id", "license", "source_uri" and "metadata".
     Further fields are kept as metadata.
 
@@ -112,6 +113,7 @@ def ingest(
     """
     config = parse_estimator(estimator)
     reading, loading = split_options(options)
+    require_sources(files, reading)
     reader = open_examples(files, **reading)
     with AttributionStore.open(store) as opened, IngestProgress(reader) as progress:
         report = opened.ingest(
