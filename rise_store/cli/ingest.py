@@ -18,17 +18,17 @@ from rise_store.cli.options import (
 )
 from rise_store.cli.output import console, echo_json, print_report
 from rise_store.cli.progress import IngestProgress
-from rise_store.cli.source_options import source_options
+from rise_store.cli.source_options import require_sources, source_options
 from rise_store.corpus import open_examples
 from rise_store.errors import StoreError
-from rise_store.ingest import KeepText
+from rise_store.ingest import PATIENCE_S, KeepText
 from rise_store.ingestion import IngestOptions, split_options
 from rise_store.profiles import CoarseBits, Profile
 from rise_store.records import Dataset
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILES...")
+@click.argument("files", nargs=-1, metavar="[FILES]...")
 @store_option
 @dataset_options
 @source_options
@@ -47,6 +47,23 @@ from rise_store.records import Dataset
     show_default=True,
     metavar="N",
     help="Bad rows to leave out before stopping; -1 for any number. Texts under 2 tokens never stop a run.",
+)
+@click.option(
+    "--rejects",
+    type=click.Path(dir_okay=False),
+    default="rejects-{run}.jsonl",
+    show_default=True,
+    metavar="FILE",
+    help="File for the rows that were not stored, with the reasons; made only when there are any. {run} stands for the "
+    "first 8 characters of the run's id.",
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=PATIENCE_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for a server that cannot be reached, each time that it goes away.",
 )
 @click.option(
     "--partial",
@@ -69,6 +86,8 @@ def ingest(
     model: str | None,
     keep_text: KeepText,
     max_rejects: int,
+    rejects: str,
+    patience: float,
     new_space: bool,
     space: str | None,
     profile: Profile | None,
@@ -80,7 +99,8 @@ def ingest(
 ) -> None:
     """Add a corpus to a store; what is stored already costs nothing.
 
-    FILES are JSON Lines (plain, .gz, .zst; - is standard input). A row has "text", or "prompt" and "completion"
+    FILES are JSON Lines, CSV, TSV, Parquet, plain text and Markdown (plain, .gz, .zst, .bz2, .xz), folders and
+    patterns of them, or addresses such as s3://...; - is standard input. A row has "text", or "prompt" and "completion"
     (or "generation"), or "instruction", "input", "output"; optional "id", "license", "source_uri" and "metadata".
     Further fields are kept as metadata.
 
@@ -93,6 +113,7 @@ def ingest(
     """
     config = parse_estimator(estimator)
     reading, loading = split_options(options)
+    require_sources(files, reading)
     reader = open_examples(files, **reading)
     with AttributionStore.open(store) as opened, IngestProgress(reader) as progress:
         report = opened.ingest(
@@ -104,10 +125,12 @@ def ingest(
             new_space=new_space,
             keep_text=keep_text,
             max_rejects=None if max_rejects < 0 else max_rejects,
+            rejects=rejects,
             partial=partial,
             strict=strict,
-            notify=progress.say,
             progress=progress,
+            patience=patience,
+            notify=progress.say,
             profile=profile,
             quantization=quantization,
             hnsw=hnsw,
@@ -121,6 +144,8 @@ def ingest(
         print_report(console(), report)
         for reason in report.rejects:
             click.echo(f"not stored: {reason}", err=True)
+        if report.rejects_file is not None:
+            click.echo(f"all rows that were not stored: {report.rejects_file}", err=True)
     if report.state == "FAILED":
         raise StoreError(f"run {report.run_id} does not add up: {report.message}")
     if report.message:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rise_store import Dataset
 from rise_store.ingest import Block, RunContext, RunLedger, ingest_block
-from rise_store.ingest.loop import Blocks
+from rise_store.ingest.blocks import Blocks
 from rise_store.records import IngestReport, Run
 from rise_store.signature import SignatureEncoder
 from rise_store.store import Collection, open_store
@@ -25,9 +25,9 @@ class Kill(BaseException):
 
 
 STEPS = (  # what an attempt does for a block, and to close
-    "rise_store.ingest.loop.plan_block",
-    "rise_store.ingest.loop.encode_planned",
-    "rise_store.ingest.loop.store_block",
+    "rise_store.ingest.schedule.plan_block",
+    "rise_store.ingest.encoding.encode_texts",
+    "rise_store.ingest.schedule.store_block",
     "rise_store.ingest.ledger.write_receipt",
     "rise_store.ingest.ledger.named_by",
     "rise_store.ingest.ledger.mark_vanished",
@@ -56,7 +56,7 @@ def dying_at(step: str, time: int, *, before: bool) -> AbstractContextManager[ob
 def attempt(
     store: OpenStore, encoder: SignatureEncoder, rows: list[Row], block_rows: int, **options: Any
 ) -> IngestReport:
-    with patch("rise_store.ingest.loop.BLOCK_EXAMPLES", block_rows):
+    with patch("rise_store.ingest.blocks.BLOCK_EXAMPLES", block_rows):
         return store.ingest(rows_reader(rows), dataset=Dataset(name="stories", version="2"), model=encoder, **options)
 
 
@@ -107,7 +107,7 @@ def test_a_run_that_is_killed_anywhere_closes_complete(
 
 def test_what_has_a_receipt_is_not_even_looked_at_again(store: OpenStore, encoder: SignatureEncoder) -> None:
     rows = story_rows(12)
-    with dying_at("rise_store.ingest.loop.store_block", 3, before=True), pytest.raises(Kill):
+    with dying_at("rise_store.ingest.schedule.store_block", 3, before=True), pytest.raises(Kill):
         attempt(store, encoder, rows, 4)
     told: list[str] = []
     report = attempt(store, encoder, rows, 5, notify=told.append)
@@ -129,7 +129,7 @@ def test_a_block_without_a_receipt_costs_no_second_forward_pass(store: OpenStore
 
 def test_another_machine_may_have_the_files_in_another_folder(store: OpenStore, encoder: SignatureEncoder) -> None:
     rows = story_rows(6)
-    with patch("rise_store.ingest.loop.BLOCK_EXAMPLES", 2):
+    with patch("rise_store.ingest.blocks.BLOCK_EXAMPLES", 2):
         with dying_at("rise_store.ingest.ledger.write_receipt", 2, before=True), pytest.raises(Kill):
             store.ingest(rows_reader(rows, "/data/stories.jsonl"), dataset="stories", model=encoder)
         report = store.ingest(rows_reader(rows, "D:\\corpora\\stories.jsonl"), dataset="stories", model=encoder)
@@ -138,7 +138,7 @@ def test_another_machine_may_have_the_files_in_another_folder(store: OpenStore, 
 
 
 def test_another_text_is_another_run(store: OpenStore, encoder: SignatureEncoder) -> None:
-    with dying_at("rise_store.ingest.loop.store_block", 2, before=True), pytest.raises(Kill):
+    with dying_at("rise_store.ingest.schedule.store_block", 2, before=True), pytest.raises(Kill):
         attempt(store, encoder, story_rows(6), 3)
     report = attempt(store, encoder, story_rows(7), 3)
     assert (report.resumed_rows, report.new, report.unchanged) == (0, 4, 3)
@@ -185,9 +185,11 @@ class Attempt:
             store.backend.catalogue(), Dataset(name="stories"), space.fingerprint, reader.manifests(), {}
         )
         self.encoder, self.rows = encoder, len(rows)
-        with patch("rise_store.ingest.loop.BLOCK_EXAMPLES", block_rows):
-            blocks = Blocks(reader, 10**9, None, self.ledger)
-            self.blocks: list[Block] = list(blocks.until(None))  # type: ignore[arg-type]
+        with patch("rise_store.ingest.blocks.BLOCK_EXAMPLES", block_rows):
+            blocks = Blocks(
+                reader, self.ledger, block_tokens=10**9, dim=encoder.dim, max_rejects=None, stop=lambda: False
+            )
+            self.blocks: list[Block] = list(blocks)
 
     def step(self) -> bool:
         """Do a block; False when there is none left."""
