@@ -17,7 +17,9 @@ from rise_store.errors import (
     StoreError,
     StoreFullError,
     StoreInUseError,
+    StoreUnreachableError,
 )
+from rise_store.preview import preview_corpus
 from rise_store.records import (
     AnnotateReport,
     ApproximateSearch,
@@ -37,6 +39,7 @@ from rise_store.records import (
     IngestReport,
     Lambdas,
     MigrationReport,
+    Preview,
     Query,
     RecallMeasurement,
     RecallReport,
@@ -74,6 +77,7 @@ __all__ = [
     "Lambdas",
     "MigrationReport",
     "ModelError",
+    "Preview",
     "Query",
     "RecallMeasurement",
     "RecallReport",
@@ -87,7 +91,9 @@ __all__ = [
     "StoreFullError",
     "StoreInUseError",
     "StoreInfo",
+    "StoreUnreachableError",
     "VerifyReport",
     "Weights",
     "__version__",
+    "preview_corpus",
 ]

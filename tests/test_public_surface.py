@@ -40,6 +40,7 @@ def test_exported_names() -> None:
         "Lambdas",
         "MigrationReport",
         "ModelError",
+        "Preview",
         "Query",
         "RecallMeasurement",
         "RecallReport",
@@ -53,16 +54,18 @@ def test_exported_names() -> None:
         "StoreFullError",
         "StoreInUseError",
         "StoreInfo",
+        "StoreUnreachableError",
         "VerifyReport",
         "Weights",
         "__version__",
+        "preview_corpus",
     ]
     assert all(hasattr(rise_store, name) for name in rise_store.__all__)
 
 
 def test_every_error_is_a_rise_store_error_with_an_exit_code() -> None:
     errors = [getattr(rise_store, name) for name in rise_store.__all__ if name.endswith("Error")]
-    assert len(errors) == 10
+    assert len(errors) == 11
     for error in (*errors, rise_store.Interrupted):
         assert issubclass(error, rise_store.RiseStoreError)
         assert error.exit_code == 2
