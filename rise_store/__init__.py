@@ -17,6 +17,7 @@ from rise_store.errors import (
     StoreError,
     StoreFullError,
     StoreInUseError,
+    StoreUnreachableError,
 )
 from rise_store.preview import preview_corpus
 from rise_store.records import (
@@ -90,6 +91,7 @@ __all__ = [
     "StoreFullError",
     "StoreInUseError",
     "StoreInfo",
+    "StoreUnreachableError",
     "VerifyReport",
     "Weights",
     "__version__",

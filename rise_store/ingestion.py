@@ -11,7 +11,17 @@ from typing_extensions import Unpack
 from rise_store.corpus import ExampleReader, RejectedRow, SourceOptions, open_examples, parse_row
 from rise_store.encoders import Encoders, LoadOptions
 from rise_store.errors import ConfigError, InputError
-from rise_store.ingest import KeepText, Progress, RunContext, RunLedger, ingest_examples
+from rise_store.ingest import (
+    PATIENCE_S,
+    DeadLetters,
+    KeepText,
+    Notify,
+    Progress,
+    RunContext,
+    RunLedger,
+    ingest_examples,
+)
+from rise_store.ingest.registry import check_dataset_license, register, registration_lines
 from rise_store.profiles import CoarseBits, Profile, StorageChoice
 from rise_store.records import Dataset, EstimatorConfig, Example, IngestReport, validated
 from rise_store.store import Backend, Tombstones
@@ -43,7 +53,12 @@ class Ingestion:
         new_space: bool = False,
         keep_text: KeepText = "full",
         max_rejects: int | None = 0,
+        rejects: str | Path | None = None,
+        partial: bool = False,
+        strict: bool = False,
+        notify: Notify = lambda line: None,
         progress: Progress | None = None,
+        patience: float = PATIENCE_S,
         profile: Profile | None = None,
         quantization: CoarseBits | None = None,
         hnsw: bool = False,
@@ -60,7 +75,14 @@ class Ingestion:
             new_space: allow a second signature space in a store that has one already.
             keep_text: store each text in full, as a preview of 200 characters, or not at all.
             max_rejects: rejected rows beyond which the run stops; None for no limit.
+            rejects: file that takes the rows which were not stored, one `Reject` record a line; made with the first of
+                them, readable by its owner only. `{run}` in it stands for the first 8 characters of the run's id.
+            partial: the corpus is only a part of this version of the dataset: nothing is marked as vanished.
+            strict: refuse licences that SPDX does not know, of the dataset and of rows.
+            notify: is told lines for people as they come up: a registration that changed, a run that goes on, a
+                store that goes away or is back.
             progress: is told of every batch and block.
+            patience: seconds that the run waits for a store that cannot be reached, each time that it goes away.
             profile: how a new space keeps signatures: float16 (default), turbo8, turbo4, or small (352 coordinates).
             quantization: bits of a second, coarser copy that approximate search of a new space scans.
             hnsw: whether a new space has a graph for approximate search.
@@ -71,10 +93,15 @@ class Ingestion:
             InputError: a row that cannot be used, with its file and line.
             SpaceMismatchError: the model, settings or storage are not those of the store.
             ModelError, StoreError: the model or the store cannot be used.
+            Interrupted: Ctrl-C or SIGTERM, where this is the main thread: what the model had was stored first. A second
+                one raises `KeyboardInterrupt` at once.
+
+        The corpus is read in a thread of its own, the model works in the calling one, and a third one stores.
         """
         reading, loading = split_options(options)
         source = _source(corpus, reading)
         record = validated(Dataset, "dataset", {"name": dataset}) if isinstance(dataset, str) else dataset
+        check_dataset_license(record, strict)
         storage = StorageChoice(profile, quantization, hnsw)
         encoder, collection = self._encoders.for_ingest(
             model, config, loading, space=space, new_space=new_space, storage=storage
@@ -82,12 +109,29 @@ class Ingestion:
         if isinstance(source, ExampleReader):
             source.render_chat = encoder.render_chat
         catalogue = self._backend.catalogue()
+        registration = register(catalogue, record, strict=strict)
+        for line in registration_lines(registration):
+            notify(line)
+        record = registration.dataset
         manifests = source.manifests() if isinstance(source, ExampleReader) else ()
         reading_settings = source.settings if isinstance(source, ExampleReader) else {}
-        settings = {**reading_settings, "keep_text": keep_text}
+        settings = {**reading_settings, "keep_text": keep_text, "strict": strict, "partial": partial}
         ledger = RunLedger.begin(catalogue, record, collection.space.fingerprint, manifests, settings)
-        run = RunContext(record, keep_text, ledger.run.id, Tombstones(catalogue), ledger.run.attempts > 1)
-        report = ingest_examples(source, run, encoder, collection, ledger, max_rejects=max_rejects, progress=progress)
+        if ledger.run.attempts > 1:
+            notify(f"resuming run {ledger.run.id}: {ledger.resumed_rows:,} rows are done")
+        run = RunContext(record, keep_text, ledger.run.id, Tombstones(catalogue), strict)
+        report = ingest_examples(
+            source,
+            run,
+            encoder,
+            collection,
+            ledger,
+            max_rejects=max_rejects,
+            dead_letters=None if rejects is None else DeadLetters(rejects, ledger.run.id),
+            progress=progress,
+            patience_s=patience,
+            notify=notify,
+        )
         collection.tidy()  # also after a run without news: an earlier one may have been killed before it
         return report
 
@@ -124,6 +168,6 @@ def _rows(corpus: Iterable[Any]) -> Iterator[Example | RejectedRow]:
             try:
                 yield parse_row(row, location)
             except InputError as error:
-                yield RejectedRow(location, str(error))
+                yield RejectedRow(location, str(error), row=row)
         else:
             raise InputError(f"{location} is a {type(row).__name__}; give examples as records or as rows (dicts)")

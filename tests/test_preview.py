@@ -29,10 +29,11 @@ def test_rows_are_described_as_they_would_be_stored(tmp_path: Path, tiny_model: 
     encoder = SignatureEncoder.from_pretrained(tiny_model)
     signatures = encoder.encode([STORY * 4])
     first, refused, third, _ = preview.examples
+    assert preview.missing == ()
     assert (first.tokens, first.chunks) == (signatures.token_counts[0], signatures.chunk_counts[0])
     assert (first.license, first.metadata, first.characters) == ("MIT", ("number", "tags"), len(STORY * 4))
     assert first.text == STORY[:200]
-    assert refused.rejected == f"{file}:2: the row has no text: 'body' is missing or empty"
+    assert refused.rejected == f"{file}:2: the row has no text: 'body' is missing or empty; its fields: 'body'"
     assert (third.key, third.location) == ("own", f"{file}:3")
     assert (preview.rows, preview.usable, preview.rejected, preview.duplicates) == (5, 3, 1, 1)
     assert preview.complete
@@ -72,6 +73,11 @@ def test_the_store_gives_model_and_settings(tmp_path: Path, tiny_model: Path) ->
     assert preview.chunks != preview_corpus(file, model=tiny_model).chunks
     with pytest.raises(StoreError, match="there is no rise_store store"):
         preview_corpus(file, store=tmp_path / "nowhere")
+
+
+def test_mapped_fields_that_no_row_has_are_named(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.jsonl", {"text": "one", "meta": {"by": "Ann"}}, {"text": "two"})
+    assert preview_corpus(file, map="metadata.a=meta.by,metadata.b=meta.bi,license=lic").missing == ("lic", "meta.bi")
 
 
 def test_chat_rows_need_a_model(tmp_path: Path, tiny_model: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import sys
@@ -146,7 +147,12 @@ class StandardInput:
 
     def open(self) -> AbstractContextManager[BinaryIO]:
         """Left open behind the reader: it is the process's, not ours."""
-        return nullcontext(sys.stdin.buffer)
+        # With a buffer of our own where there is a file below: the interpreter cannot end while a thread that waits for
+        # input holds the lock of the buffer that is its own.
+        buffer = sys.stdin.buffer
+        if isinstance(getattr(buffer, "raw", None), io.FileIO):
+            return open(buffer.fileno(), "rb", closefd=False)
+        return nullcontext(buffer)
 
     def version(self) -> object:
         """Always the same."""

@@ -76,16 +76,6 @@ class FieldMapping:
         """Whether it says where the text comes from."""
         return any(target[0] in CONTENT for target, _ in self.fields) or bool(self.templates)
 
-    def require_content(self, mapped: Any) -> None:
-        """Refuse a mapped row without a text.
-
-        Raises:
-            InputError: without a location; names the fields that should have held it.
-        """
-        if isinstance(mapped, Mapping) and not any(mapped.get(name) for name in CONTENT):
-            wanted = ", ".join(repr(join_path(source)) for target, source in self.fields if target[0] in CONTENT)
-            raise InputError(f"the row has no text: {wanted or 'what the template gives'} is missing or empty")
-
     def use(self, name: str) -> str:
         """What becomes of a top-level field: names of ours that it goes to, "metadata", or "" where it is left out."""
         targets = [join_path(target) for target, source in self.fields if source[0] == name]

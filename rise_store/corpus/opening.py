@@ -56,4 +56,8 @@ def open_examples(names: Sequence[str | os.PathLike[str]], **options: Unpack[Sou
     """
     mapping = parse_mapping(options.get("map", ()), options.get("template", ()), options.get("only_mapped", False))
     template = read_chat_template(options.get("chat_template"))
-    return ExampleReader(open_sources(names, **options), mapping=mapping, chat_template=template)
+    # not all options: the address of a database holds a password, and the manifests say what was asked
+    told = {"format": options.get("format"), "encoding": options.get("encoding")}
+    settings = {name: value for name, value in told.items() if value is not None}
+    sources = open_sources(names, **options)
+    return ExampleReader(sources, mapping=mapping, chat_template=template, settings=settings)

@@ -7,22 +7,35 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from rise_store.corpus import RejectedRow
 from rise_store.digests import json_sha256
 from rise_store.errors import InputError, SignatureError
-from rise_store.ingest.texts import EncodedTexts, Encoder, TokenProgress, encode_texts, tokenize_texts
+from rise_store.ingest.outcomes import Outcome, counted, packed
+from rise_store.ingest.row_licenses import check_license, unknown_licenses
+from rise_store.ingest.stored_rows import has_news, is_same_row, relabelled
+from rise_store.ingest.texts import (
+    EncodedTexts,
+    Encoder,
+    TokenizedTexts,
+    TokenProgress,
+    Unfit,
+    encode_texts,
+    tokenize_texts,
+)
 from rise_store.records import ChannelNorms, Dataset, Example, IngestTotals, Receipt, Reject
 from rise_store.store import Collection, Identity, In, Payload, Point, Tombstones, Vector, build_payload, point_id
 from rise_store.version import __version__
 
 KeepText = Literal["full", "preview", "none"]
 PREVIEW_CHARACTERS = 200
+COPIES_READ = 1000  # of texts that are found already, while others are looked for
 
 
 @dataclass(frozen=True)
@@ -33,7 +46,7 @@ class RunContext:
     keep_text: KeepText = "full"
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     tombstones: Tombstones | None = None
-    resumed: bool = False  # whether an earlier attempt may have stored rows without a receipt
+    strict: bool = False  # whether a row whose own licence SPDX does not know is rejected
 
 
 @dataclass(frozen=True)
@@ -71,17 +84,35 @@ class _Known:
     measured: Payload  # tokens, chunks, channel_norms
 
 
+@dataclass
+class Underway:
+    """The texts of a block that is not stored yet."""
+
+    encoded: EncodedTexts | None = None  # None until the model has done them
+
+
+class AwaitedText(NamedTuple):
+    """A text that the model does for a block which is not stored yet."""
+
+    block: Underway
+    number: int
+
+
 @dataclass(frozen=True)
 class PlannedBlock:
     """A block of which it is known what the store has: `texts` are still to be encoded, each once."""
 
     block: Block
     texts: tuple[str, ...]
+    hashes: tuple[str, ...]  # content hashes of the texts
+    awaited: tuple[tuple[_Row, AwaitedText], ...]  # rows whose text the model does for another block
     _rows: tuple[tuple[_Row, int], ...]  # rows to be encoded, each with the number of its text
     _shared: tuple[tuple[_Row, _Known], ...]
     _relabel: dict[UUID, Payload]
     _ids: tuple[UUID, ...]  # of all points that the block stands for, but those that may not be stored
     _replaced: frozenset[UUID]  # of those, the ones that are stored with another content
+    _settled: dict[str, Outcome]  # by example key; of rows that need no signature
+    _superseding: frozenset[UUID]  # of those to be written, the ones that another row of the run has written
     _counts: IngestTotals
     _rejects: tuple[Reject, ...]
     _started_at: str
@@ -116,50 +147,67 @@ def ingest_block(
     return store_block(planned, encoded, run, collection)
 
 
-def plan_block(block: Block, run: RunContext, collection: Collection) -> PlannedBlock:
-    """Find out what of a block the store has; writes nothing."""
+def plan_block(
+    block: Block, run: RunContext, collection: Collection, underway: Mapping[str, AwaitedText] | None = None
+) -> PlannedBlock:
+    """Find out what of a block the store has; writes nothing.
+
+    Args:
+        block: none of its examples may be in a block that is not stored yet.
+        run: what the blocks of the run share.
+        collection: where the block goes.
+        underway: texts, by content hash, that are done for blocks which are not stored yet: not to be encoded again.
+    """
     started, started_at = time.monotonic(), _now()
     rejects = [Reject(reason=r.reason, location=r.location, origin=r.origin, row=r.row) for r in _unread(block)]
     rows = _rows(block.examples, run, collection, rejects)
+    keys = [row.payload["example_id"] for row in rows]
     rows, refused = _without_refused(rows, run)
     stored = collection.retrieve([row.id for row in rows])
     encode: list[_Row] = []
     relabel: dict[UUID, Payload] = {}
-    unchanged = recovered = superseded = 0
+    settled: dict[str, Outcome] = dict.fromkeys(set(keys) - {row.payload["example_id"] for row in rows}, "refused")
+    superseding: set[UUID] = set()
     for row in rows:
         before = stored[row.id].payload if row.id in stored else {}
         own = before.get("run_id") == run.id
+        again = own and is_same_row(before, row.example.origin)  # what another attempt of the run had stored
+        if own and not again:
+            superseding.add(row.id)
         if before.get("content_sha256") != row.payload["content_sha256"]:
             encode.append(row)
-            superseded += own
-        elif before.get("record_sha256") != row.payload["record_sha256"] or "vanished_in" in before:
-            superseded += own
-            relabel[row.id] = row.payload | {name: before[name] for name in ("tokens", "chunks", "channel_norms")}
-        elif own and run.resumed:
-            recovered += 1
+        elif has_news(before, row.payload):
+            settled[row.payload["example_id"]] = "updated"
+            relabel[row.id] = relabelled(before, row.payload)
         else:
-            unchanged += 1
+            settled[row.payload["example_id"]] = "recovered" if again else "unchanged"
     known = _known_signatures({row.payload["content_sha256"] for row in encode}, collection)
     texts: dict[str, int] = {}
     numbered = []
     shared = []
+    awaited = []
     for row in encode:
         same = known.get(row.payload["content_sha256"])
+        other = None if underway is None else underway.get(row.payload["content_sha256"])
         if same is not None:
             shared.append((row, same))
+        elif other is not None:
+            awaited.append((row, other))
         else:
             numbered.append((row, texts.setdefault(row.example.content, len(texts))))
     return PlannedBlock(
         block,
         tuple(texts),
+        tuple(dict.fromkeys(row.payload["content_sha256"] for row, _ in numbered)),
+        tuple(awaited),
         tuple(numbered),
         tuple(shared),
         relabel,
         tuple(row.id for row in rows),
         frozenset(row.id for row in encode if row.id in stored),
-        IngestTotals(
-            updated=len(relabel), unchanged=unchanged, recovered=recovered, superseded=superseded, refused=len(refused)
-        ),
+        settled,
+        frozenset(superseding),
+        counted(settled.values()),
         (*rejects, *refused),
         started_at,
         time.monotonic() - started,
@@ -185,27 +233,23 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
     """Write what a planned block needs, and say what became of its rows once the store has acknowledged all of it."""
     started = time.monotonic()
     rejects = list(planned._rejects)
-    number_of = {text: number for number, text in enumerate(encoded.fit)}
     points: list[Point] = []
     computed: set[int] = set()
     copies = too_short = 0
+    number_of = {text: number for number, text in enumerate(encoded.fit)}
     for row, text in planned._rows:
         unfit = encoded.unfit.get(text)
-        if unfit is not None:
-            kind: Literal["too_short", "rejected"] = "too_short" if unfit.too_short else "rejected"
-            too_short += unfit.too_short
-            rejects.append(_reject(row.example, f"{_where(row.example)}: {unfit.reason}", kind))
+        if unfit is None:
+            points.append(_point(row, encoded, number_of[text]))
+            copies += text in computed
+            computed.add(text)
             continue
-        number = number_of[text]
-        norms = encoded.channel_norms[number]
-        measured = {
-            "tokens": int(encoded.token_counts[number]),
-            "chunks": int(encoded.chunk_counts[number]),
-            "channel_norms": {"rh": round(float(norms[0]), 9), "gh": round(float(norms[1]), 9)},
-        }
-        points.append(Point(row.id, encoded.signatures[number], row.payload | measured))
-        copies += text in computed
-        computed.add(text)
+        too_short += unfit.too_short
+        rejects.append(_unfit(row.example, unfit))
+    for row, awaited in planned.awaited:
+        other = awaited.block.encoded
+        assert other is not None
+        points.append(_point(row, other, bisect_left(other.fit, awaited.number)))
     points += [Point(row.id, known.vector, row.payload | known.measured) for row, known in planned._shared]
     if planned._relabel:
         collection.set_payload(planned._relabel)
@@ -216,9 +260,10 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
     counts = planned._counts + IngestTotals(
         new=len(points) - replaced,
         replaced=replaced,
-        shared=copies + len(planned._shared),
+        shared=copies + len(planned._shared) + len(planned.awaited),
         too_short=too_short,
         rejected=sum(reject.kind == "rejected" for reject in rejects),
+        superseded=len(planned._superseding & (planned._relabel.keys() | {point.id for point in points})),
         tokens=int(encoded.token_counts.sum()),
     )
     return Receipt(
@@ -228,6 +273,8 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
         begins_at=rows[0].location if rows else "",
         ends_at=rows[-1].location if rows else "",
         counts=counts,
+        outcomes=packed(_outcomes(planned, encoded, points)),
+        unknown_licenses={} if run.strict else unknown_licenses(planned.block.examples),
         ids_sha256=_digest(id for id in planned._ids if id not in unstored),
         started_at=planned._started_at,
         stored_at=_now(),
@@ -236,6 +283,39 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
         worker=f"{socket.gethostname()}:{os.getpid()}",
         rejects=tuple(rejects),
     )
+
+
+def rejected_reasons(planned: PlannedBlock, texts: TokenizedTexts) -> list[str]:
+    """Why rows of a block cannot be used, those that are merely too short left out."""
+    unfit = [(row.example, texts.unfit[text]) for row, text in planned._rows if text in texts.unfit]
+    rejects = [*planned._rejects, *(_unfit(example, why) for example, why in unfit)]
+    return [reject.reason for reject in rejects if reject.kind == "rejected"]
+
+
+def _point(row: _Row, encoded: EncodedTexts, number: int) -> Point:
+    norms = encoded.channel_norms[number]
+    measured = {
+        "tokens": int(encoded.token_counts[number]),
+        "chunks": int(encoded.chunk_counts[number]),
+        "channel_norms": {"rh": round(float(norms[0]), 9), "gh": round(float(norms[1]), 9)},
+    }
+    return Point(row.id, encoded.signatures[number], row.payload | measured)
+
+
+def _unfit(example: Example, why: Unfit) -> Reject:
+    return _reject(example, f"{_where(example)}: {why.reason}", "too_short" if why.too_short else "rejected")
+
+
+def _outcomes(planned: PlannedBlock, encoded: EncodedTexts, points: Sequence[Point]) -> Iterator[Outcome]:
+    """What became of each row of a block."""
+    outcomes = dict(planned._settled)
+    for row, text in planned._rows:
+        if text in encoded.unfit:
+            outcomes[row.payload["example_id"]] = "too_short" if encoded.unfit[text].too_short else "rejected"
+    for point in points:
+        outcomes[point.payload["example_id"]] = "replaced" if point.id in planned._replaced else "new"
+    for read in planned.block.rows:
+        yield outcomes.get(read.key, "rejected") if isinstance(read, Example) else "rejected"
 
 
 def _unread(block: Block) -> list[RejectedRow]:
@@ -249,6 +329,8 @@ def _rows(examples: Sequence[Example], run: RunContext, collection: Collection, 
     for example in examples:
         id_ = point_id(collection.space.fingerprint, run.dataset.name, example.key)
         try:
+            if run.strict:
+                check_license(example)
             rows.append(_Row(id_, example, _payload(example, run, now)))
         except InputError as error:
             rejects.append(_reject(example, f"{_where(example)}: {error}", "rejected"))
@@ -272,15 +354,27 @@ def _known_signatures(hashes: set[str], collection: Collection) -> dict[str, _Kn
     """Signatures of stored texts by content hash."""
     if not hashes or collection.space.storage.vectors != "float16":
         return {}
-    ids: dict[str, UUID] = {}
-    for point in collection.scroll(In("content_sha256", tuple(sorted(hashes))), fields=("content_sha256",)):
-        ids.setdefault(point.payload["content_sha256"], point.id)
+    ids = _ids_of_texts(hashes, collection)
     known = {}
     for point in collection.retrieve(list(ids.values()), with_vectors=True).values():
         assert point.vector is not None
         measured = {name: point.payload[name] for name in ("tokens", "chunks", "channel_norms")}
         known[point.payload["content_sha256"]] = _Known(point.vector, measured)
     return known
+
+
+def _ids_of_texts(hashes: set[str], collection: Collection) -> dict[str, UUID]:
+    """One stored point for each content hash that is stored; reads a page of a text with many copies, not all."""
+    ids: dict[str, UUID] = {}
+    while left := hashes - ids.keys():
+        copies = 0
+        for point in collection.scroll(In("content_sha256", tuple(sorted(left))), fields=("content_sha256",)):
+            copies += ids.setdefault(point.payload["content_sha256"], point.id) != point.id
+            if copies >= COPIES_READ:  # begin anew without the texts that were found
+                break
+        else:
+            break
+    return ids
 
 
 def _payload(example: Example, run: RunContext, now: str) -> Payload:

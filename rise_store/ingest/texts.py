@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -93,6 +94,7 @@ def encode_texts(texts: TokenizedTexts, encoder: Encoder, progress: TokenProgres
     Raises:
         SignatureError: one is not finite; its `text` is the number of the text.
     """
+    started = time.monotonic()
     try:
         encoded: Any = encoder.encode_chunks(texts.chunks, progress=progress)
     except SignatureError as error:
@@ -107,4 +109,14 @@ def encode_texts(texts: TokenizedTexts, encoder: Encoder, progress: TokenProgres
         encoded.token_counts,
         encoded.chunk_counts,
         texts.unfit,
+        time.monotonic() - started,
+    )
+
+
+def nothing_encoded(texts: TokenizedTexts, dim: int) -> EncodedTexts:
+    """What becomes of texts none of which can be encoded."""
+    assert not texts.fit
+    none = np.zeros(0, dtype=np.int64)
+    return EncodedTexts(
+        (), np.zeros((0, dim), dtype=np.float32), np.zeros((0, 2), dtype=np.float32), none, none, texts.unfit
     )

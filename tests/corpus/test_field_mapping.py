@@ -121,7 +121,9 @@ def test_a_template_makes_the_text(tmp_path: Path) -> None:
     assert example.text == 'Q: Why? ["a",2]\nA: So {it} is {end}'
     assert example.metadata == {"topic": "x"}
     assert isinstance(rejected, RejectedRow)
-    assert rejected.reason == f"{file}:2: the template for text needs 'choices', which the row lacks"
+    assert rejected.reason == (
+        f"{file}:2: the template for text needs 'choices', which the row lacks; its fields: 'question', 'answer'"
+    )
 
 
 def test_templates_for_prompt_and_completion() -> None:
@@ -180,7 +182,7 @@ def test_a_field_that_only_some_rows_have_is_no_error(tmp_path: Path) -> None:
     file = write(tmp_path / "a.jsonl", {"body": "a", "by": "Ann"}, {"title": "b"}, {"body": "c"})
     first, second, third = read(file, map="text=body,metadata.author=by,source_uri=nowhere")
     assert isinstance(second, RejectedRow)
-    assert second.reason == f"{file}:2: the row has no text: 'body' is missing or empty"
+    assert second.reason == f"{file}:2: the row has no text: 'body' is missing or empty; its fields: 'title'"
     assert isinstance(first, Example)
     assert isinstance(third, Example)
     assert (first.metadata, third.metadata) == ({"author": "Ann"}, {})
@@ -208,5 +210,6 @@ def test_what_becomes_of_a_field_is_told() -> None:
 def test_the_settings_name_the_mapping_for_the_manifest_of_a_run(tmp_path: Path) -> None:
     file = write(tmp_path / "a.jsonl", {"body": "a"})
     assert open_examples([file]).settings == {}
+    assert open_examples([file], format="jsonl", encoding="utf-8").settings == {"format": "jsonl", "encoding": "utf-8"}
     settings = open_examples([file], map="id=n", template="{body}!", only_mapped=True).settings
     assert settings == {"map": {"id": "n"}, "template": {"text": "{body}!"}, "only_mapped": True}

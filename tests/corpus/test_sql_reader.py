@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+import tracemalloc
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,20 @@ def test_rows_of_a_query_become_examples(database: str) -> None:
     assert source.columns == ("id", "body", "author")
     assert reader.total_bytes is None
     assert list(reader) == read  # the query is asked again
+
+
+def test_memory_does_not_grow_with_the_answer(database: str) -> None:
+    def peak(rows: int) -> int:
+        count = f"with recursive n(i) as (select 1 union all select i + 1 from n where i < {rows})"
+        source = SqlQuery(database, f"{count} select i as id, printf('%0400d', i) as text from n")
+        tracemalloc.start()
+        assert sum(1 for _ in source) == rows
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(100)
+    assert peak(20_000) < 1.5 * peak(2_000)
 
 
 def test_the_manifest_holds_the_query_and_no_digest(database: str) -> None:

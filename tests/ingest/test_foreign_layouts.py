@@ -83,6 +83,23 @@ def test_a_query_is_ingested_again_when_its_rows_have_changed(
     assert runs(store)[0]["sources"][0]["uri"] == f"sqlite:///{path} select * from tales order by doc"
 
 
+def test_secrets_of_the_address_stay_out_of_the_store(
+    store: OpenStore, encoder: SignatureEncoder, tmp_path: Path
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "tales.db")) as connection:
+        connection.execute("create table tales (text text)")
+        connection.execute("insert into tales values ('The secret is kept.')")
+        connection.commit()
+    address = f"sqlite:///file:{tmp_path}/tales.db?mode=ro&uri=true&key=s3cret"
+    reader = open_examples([], sql=address, query="select * from tales")
+    report = store.ingest(reader, dataset="tales", model=encoder)
+    assert report.new == 1
+    kept = [report.model_dump(), runs(store), [point.payload for point in store.points.values()]]
+    kept += [document for kind in ("receipt", "dataset") for document in store.backend.catalogue().scan(kind)]
+    assert "s3cret" not in repr(kept)
+    assert "tales.db" in repr(kept)
+
+
 def test_a_missing_column_makes_no_run(store: OpenStore, encoder: SignatureEncoder, parquet: Path) -> None:
     with pytest.raises(InputError, match="there is no column 'content'"):
         store.ingest(parquet, dataset="tales", model=encoder, map="text=content")

@@ -91,9 +91,8 @@ class HfDataset:
             if not orjson.loads((folder / "state.json").read_bytes())["_data_files"]:  # which the package stumbles over
                 raise InputError(f"{name}: the dataset holds no rows")
             data = self._datasets.load_from_disk(str(folder))
-        paths = sorted(path for path in folder.rglob("*") if path.is_file())
-        self._files = len(paths)
-        self._sealed = SealedFiles(name, paths, folder)
+        paths = sorted(filter(Path.is_file, folder.rglob("*")))
+        self._sealed, self._files = SealedFiles(name, paths, folder), len(paths)
         self.total_bytes = self._sealed.size()
         return name, data
 
@@ -103,7 +102,7 @@ class HfDataset:
             raise InputError(f"{self.name}: expected {HUB_PREFIX}NAME[/CONFIG][@REVISION][#SPLIT]")
         old = int(self._datasets.__version__.partition(".")[0]) < 4  # later ones have no code to run
         options = {"trust_remote_code": False} if old else {}
-        with _explained(self.name), self._quiet():
+        with _explained(self.name, "; check the name and the connection"), self._quiet():
             found = self._datasets.load_dataset(
                 parts["name"], parts["config"], revision=parts["revision"], streaming=True, **options
             )
@@ -141,12 +140,11 @@ def _folder(name: str) -> tuple[Path, str | None]:
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
+def _explained(name: str, advice: str = "") -> Iterator[None]:
     try:
         yield
     except InputError:
         raise
     except Exception as error:  # the package, the hub's client and Arrow have no common base
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = (lines[0] if lines else type(error).__name__)[:300].rstrip(".")
-        raise InputError(f"{name}: cannot be read as a dataset: {reason}") from None
+        reason = (str(error).strip().partition("\n")[0] or type(error).__name__)[:300].rstrip(".")
+        raise InputError(f"{name}: cannot be read as a dataset: {reason}{advice}") from None

@@ -21,9 +21,8 @@ ROWS_A_FETCH = 256
 class SqlQuery:
     """The rows of a query, which are streamed where the driver can. A `Source` and a `TableSource`.
 
-    Nothing is written: whatever the query did is rolled back. A run that is to be resumed needs rows in the same
-    order each time, so the query should end with ORDER BY. User, password and options of the address stand in no name
-    and no message.
+    Nothing is written: whatever the query did is rolled back. Rows come in the order that the database gives, the same
+    each time only with ORDER BY. User, password and options of the address stand in no name and no message.
     """
 
     total_bytes: int | None = None
