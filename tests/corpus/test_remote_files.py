@@ -149,6 +149,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("https://secret@host/a", "https://host/a"),
         ("zip://*.csv::https://user:secret@host/a.zip?sig=secret", "zip://*.csv::https://host/a.zip"),
         ("simplecache::s3://k:secret@bucket/a", "simplecache::s3://bucket/a"),
+        ("github://name:repository@main/a.csv", "github://name:repository@main/a.csv"),
         ("hf://datasets/name/set@main/a.jsonl", "hf://datasets/name/set@main/a.jsonl"),
     ],
 )
