@@ -55,9 +55,9 @@ def locate(name: str | os.PathLike[str]) -> Location:
     Raises:
         InputError: there is nothing, it is a folder, or a package is missing that its protocol needs.
     """
+    if os.fspath(name) == STDIN:
+        return StandardInput()
     if isinstance(name, str):
-        if name == STDIN:
-            return StandardInput()
         if is_remote(name):
             return RemoteFile.at(name)
         name = local_path(name)
@@ -66,7 +66,7 @@ def locate(name: str | os.PathLike[str]) -> Location:
 
 def public_name(name: str | os.PathLike[str]) -> str:
     """What a name is called in messages: without secrets."""
-    if name == STDIN:
+    if os.fspath(name) == STDIN:
         return StandardInput.name
     return public_address(name) if isinstance(name, str) and is_remote(name) else path_name(name)
 

@@ -35,7 +35,8 @@ def local_path(name: str) -> str:
 
 def public_address(address: str) -> str:
     """An address without user, password, query and fragment: what may be printed and stored."""
-    parts = (_USER.sub("", part) for part in address.split("::"))
+    # github://organisation:repository@revision/... only looks as if it had a user
+    parts = (part if part.startswith("github://") else _USER.sub("", part) for part in address.split("::"))
     return "::".join(re.split(r"[?#]", part, maxsplit=1)[0] for part in parts)
 
 

@@ -43,6 +43,8 @@ def test_a_row_is_an_example_with_its_line_and_bytes(tmp_path: Path) -> None:
 def test_rows_that_are_written_come_back(
     tmp_path: Path, rows: list[list[str]], newline: str, delimiter: str, encoding: str, quoting: int, suffix: str
 ) -> None:
+    if quoting == csv.QUOTE_MINIMAL:  # before Python 3.13 the writer leaves a lone carriage return unquoted
+        rows = [[cell.replace("\r", "") for cell in row] for row in rows]
     written = io.StringIO(newline="")
     writer = csv.writer(written, delimiter=delimiter, lineterminator=newline, quoting=quoting)
     writer.writerows([["a", "b"], *rows])

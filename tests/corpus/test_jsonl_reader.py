@@ -300,7 +300,7 @@ def test_standard_input_is_read_as_it_arrives(monkeypatch: pytest.MonkeyPatch) -
 def test_standard_input_may_be_compressed(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     packed = PACKERS[suffix](lines({"text": "a"}))
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(packed)))
-    assert texts(read_jsonl("-")) == ["a"]
+    assert texts(read_jsonl(Path("-"))) == ["a"]
 
 
 def test_the_total_is_unknown_when_one_source_has_none(tmp_path: Path) -> None:

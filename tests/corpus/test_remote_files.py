@@ -96,6 +96,19 @@ def test_a_file_that_changes_behind_the_manifest(bucket: str, monkeypatch: pytes
         fields(source)
 
 
+def test_a_folder_with_a_file_too_large_to_hash_has_no_digest(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_files, "HASHED_REMOTE_BYTES", 3)
+    put(f"{bucket}/a.txt", b"a text")
+    put(f"{bucket}/b.txt", b"b")
+    (source,) = open_sources([bucket])
+    manifest = source.manifest()
+    assert (manifest.sha256, manifest.files, manifest.bytes) == (None, 2, 7)
+    assert [row["text"] for row in fields(source)] == ["a text", "b"]
+    put(f"{bucket}/b.txt", b"c")
+    with pytest.raises(InputError, match=r"b\.txt: changed while it was read"):
+        list(source)
+
+
 def test_a_file_address_is_a_local_path(tmp_path: Path) -> None:
     path = write(tmp_path / "a b.jsonl", '{"text": "a"}')
     for address in (f"file://{path}", path.as_uri(), f"file://localhost{path}"):
@@ -149,6 +162,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("https://secret@host/a", "https://host/a"),
         ("zip://*.csv::https://user:secret@host/a.zip?sig=secret", "zip://*.csv::https://host/a.zip"),
         ("simplecache::s3://k:secret@bucket/a", "simplecache::s3://bucket/a"),
+        ("github://name:repository@main/a.csv", "github://name:repository@main/a.csv"),
         ("hf://datasets/name/set@main/a.jsonl", "hf://datasets/name/set@main/a.jsonl"),
     ],
 )
