@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rise_store import Dataset
 from rise_store.ingest import Block, RunContext, RunLedger, ingest_block
 from rise_store.ingest.blocks import Blocks
-from rise_store.records import IngestReport, Run
+from rise_store.records import IngestReport, IngestTotals, Run
 from rise_store.signature import SignatureEncoder
 from rise_store.store import Collection, open_store
 from tests.ingest.examples import OpenStore, Row, forward_passes, quick_folder, story_rows
@@ -237,3 +237,37 @@ def test_a_process_that_is_stopped_late_does_not_reopen_a_run(store: OpenStore, 
     assert quick.ledger.close(quick.collection, 6).state == "COMPLETE"
     slow.ledger.stop("stopped by Ctrl-C")
     assert store.run(quick.ledger.run.id).state == "COMPLETE"
+
+
+def test_examples_that_go_while_a_run_is_on_make_it_fail_and_say_why(
+    store: OpenStore, encoder: SignatureEncoder
+) -> None:
+    rows = story_rows(6)
+
+    def meanwhile(totals: IngestTotals, tokens: int) -> None:
+        if totals.new == 3 and store.points.keys() >= {("stories", "row-0")}:
+            store.delete(["row-0"], dataset="stories", yes=True)
+
+    report = attempt(store, encoder, rows, 3, progress=meanwhile)
+    assert report.state == "FAILED"
+    assert report.message == (
+        "1 of the 6 examples that the run stored do not name it any more: they were deleted since. If that was meant, "
+        "all is well; if not, run the same command again: it stores what is missing, and no more"
+    )
+    again = attempt(store, encoder, rows, 3)
+    assert (again.state, again.new, again.unchanged, again.resumed_rows) == ("COMPLETE", 1, 5, 0)
+    assert [run.state for run in store.runs()] == ["COMPLETE", "FAILED"]
+
+
+def test_another_run_that_writes_meanwhile_is_named(store: OpenStore, encoder: SignatureEncoder) -> None:
+    rows = story_rows(6)
+
+    def meanwhile(totals: IngestTotals, tokens: int) -> None:
+        if totals.new == 3 and len(store.runs()) == 1:
+            store.ingest([rows[1] | {"metadata": {"by": "Ada"}}], dataset="stories", model=encoder)
+
+    report = attempt(store, encoder, rows, 3, progress=meanwhile)
+    other = next(run for run in store.runs() if run.id != report.run_id)
+    assert (
+        f"1 of the 6 examples that the run stored do not name it any more: run {other.id} has written" in report.message
+    )
