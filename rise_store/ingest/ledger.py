@@ -8,6 +8,7 @@ import uuid
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 from rise_store.digests import json_sha256
 from rise_store.ingest.outcomes import spans, total
@@ -56,6 +57,7 @@ class RunLedger:
         space: str,
         sources: tuple[SourceManifest, ...],
         settings: Metadata,
+        mode: Literal["ingest", "watch"] = "ingest",
     ) -> RunLedger:
         """Resume the unfinished run of this very manifest, or begin a new one.
 
@@ -69,6 +71,7 @@ class RunLedger:
             space=space,
             sources=sources,
             settings=settings,
+            mode=mode,
             started_at=now(),
             host=socket.gethostname(),
             created_with=__version__,

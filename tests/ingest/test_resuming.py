@@ -271,3 +271,32 @@ def test_another_run_that_writes_meanwhile_is_named(store: OpenStore, encoder: S
     assert (
         f"1 of the 6 examples that the run stored do not name it any more: run {other.id} has written" in report.message
     )
+
+
+def test_a_place_that_holds_another_row_later_is_one_example_of_a_watch(
+    store: OpenStore, encoder: SignatureEncoder
+) -> None:
+    (row,) = story_rows(1)
+    store.ingest(story_rows(1, start=99), dataset="other", model=encoder)
+    (space,) = store.backend.spaces()
+    collection = store.backend.open_collection(space.fingerprint)
+    dataset = Dataset(name="stories")
+    ledger = RunLedger.begin(store.backend.catalogue(), dataset, space.fingerprint, (), {}, mode="watch")
+    run = RunContext(dataset, id=ledger.run.id, growing=True)
+    for position, text in enumerate(["One.", "Another.", "Another."], 1):  # a file that is written anew, twice
+        (example,) = rows_reader([row | {"text": text}])
+        ledger.record(ingest_block(Block((example,), position), run, encoder, collection))
+    closed = ledger.close(collection, 3)
+    assert (closed.state, closed.found) == ("COMPLETE", 1)
+    assert (ledger.counts.new, ledger.counts.replaced, ledger.counts.unchanged) == (1, 1, 1)
+
+
+def test_a_run_without_news_is_seen_by_its_last_receipt(store: OpenStore, encoder: SignatureEncoder) -> None:
+    with dying_at("rise_store.ingest.schedule.store_block", 3, before=True), pytest.raises(Kill):
+        attempt(store, encoder, story_rows(12), 4)
+    (run,) = store.runs(state="RUNNING")
+    assert run.last_receipt_at is not None
+    assert run.last_receipt_at >= run.started_at
+    whole = store.run(run.id[:8])
+    assert whole.counts is not None
+    assert (whole.counts.new, whole.blocks) == (8, 2)
