@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from pkgutil import resolve_name
 from typing import Any
 from unittest.mock import patch
 
@@ -28,6 +29,9 @@ STEPS = (  # what an attempt does for a block, and to close
     "rise_store.ingest.schedule.plan_block",
     "rise_store.ingest.encoding.encode_texts",
     "rise_store.ingest.schedule.store_block",
+    "rise_store.store.embedded.collection.EmbeddedCollection.set_payload",
+    "rise_store.store.embedded.collection.EmbeddedCollection.upsert",
+    "rise_store.store.embedded.catalogue.EmbeddedCatalogue.put",
     "rise_store.ingest.ledger.write_receipt",
     "rise_store.ingest.ledger.named_by",
     "rise_store.ingest.ledger.mark_vanished",
@@ -36,8 +40,7 @@ STEPS = (  # what an attempt does for a block, and to close
 
 def dying_at(step: str, time: int, *, before: bool) -> AbstractContextManager[object]:
     """Die when the step is taken for that time: before anything happened in it, or after all of it."""
-    module, name = step.rsplit(".", 1)
-    real = getattr(__import__(module, fromlist=[name]), name)
+    real = resolve_name(step)
     calls = 0
 
     def dying(*arguments: object, **named: object) -> object:
