@@ -303,3 +303,19 @@ def test_a_run_without_news_is_seen_by_its_last_receipt(store: OpenStore, encode
     whole = store.run(run.id[:8])
     assert whole.counts is not None
     assert (whole.counts.new, whole.blocks) == (8, 2)
+
+
+def test_an_erasure_meanwhile_is_named_and_what_it_erased_stays_away(
+    store: OpenStore, encoder: SignatureEncoder
+) -> None:
+    rows = story_rows(6)
+
+    def meanwhile(totals: IngestTotals, tokens: int) -> None:
+        if totals.new == 3 and ("stories", "row-0") in store.points:
+            store.delete(["row-0"], dataset="stories", tombstone=True, yes=True)
+
+    report = attempt(store, encoder, rows, 3, progress=meanwhile)
+    assert report.state == "FAILED"
+    assert "do not name it any more: 1 were erased since, by erasure" in report.message
+    again = attempt(store, encoder, rows, 3)
+    assert (again.state, again.new, again.unchanged, again.refused) == ("COMPLETE", 0, 5, 1)
