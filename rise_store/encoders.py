@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from typing_extensions import TypedDict
 
@@ -48,6 +48,12 @@ class LoadOptions(TypedDict, total=False):
     device_map: str | dict[str, Any] | None  # spread the model over devices, memory and disk
     max_memory: dict[Any, Any] | None  # device -> bytes, for device_map="auto"
     offload_folder: str | Path | None  # where weights that go to disk are kept
+    model_backend: Literal["transformers", "vllm"]  # what runs the model
+    tensor_parallel_size: int  # GPUs that vLLM splits each layer over
+
+
+# What the keys of `LoadOptions` mean when they are left out, where that is a value.
+LOAD_DEFAULTS = (("device", "auto"), ("model_backend", "transformers"), ("tensor_parallel_size", 1))
 
 
 class Encoders:
@@ -154,7 +160,7 @@ def _key(fingerprint: str, model: str | Path, options: Mapping[str, Any]) -> str
     """What tells two loads apart: a model's path as the space states it, and options that are not the default."""
     path = Path(model).expanduser()
     name = str(path.resolve()) if path.exists() else str(model)
-    chosen = {key: value for key, value in options.items() if value and (key, value) != ("device", "auto")}
+    chosen = {key: value for key, value in options.items() if value and (key, value) not in LOAD_DEFAULTS}
     return repr([fingerprint, name, sorted(chosen.items())])
 
 
