@@ -25,24 +25,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Texts:
-    """To a worker: encode these."""
+    """To a worker: encode these. The ticket is of this one time that the block is handed out."""
 
-    block: int
-    texts: Sequence[str]
+    ticket: int
+    texts: TokenizedTexts | Sequence[str]
 
 
 @dataclass(frozen=True)
 class Dropped:
-    """To a worker: another one does this block."""
+    """To a worker: another one does it."""
 
-    block: int
+    ticket: int
 
 
 @dataclass(frozen=True)
 class Begun:
-    """From a worker: the model works on this block."""
+    """From a worker: the model works on it."""
 
-    block: int
+    ticket: int
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,18 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Done:
-    """From a worker: the signatures of a block."""
+    """From a worker: the signatures."""
 
-    block: int
+    ticket: int
     encoded: EncodedTexts
 
 
 @dataclass(frozen=True)
 class Failed:
-    """From a worker: what the model, or the texts of a block, cannot be used for."""
+    """From a worker: why it cannot do that, or, without a ticket, why it cannot do anything."""
 
     error: RiseStoreError
-    block: int | None = None
+    ticket: int | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class _Worker:
         self._connection = connection
         self._outbox = outbox
         self._encoder = encoder
-        self._tokenized: SimpleQueue[tuple[int, TokenizedTexts | RiseStoreError]] = SimpleQueue()
+        self._tokenized: SimpleQueue[tuple[int, TokenizedTexts | Exception]] = SimpleQueue()
         self._dropped: set[int] = set()
         self._lock = Lock()
 
@@ -130,18 +130,18 @@ class _Worker:
         self._outbox.put(RemoteEncoder.describing(self._encoder))
         Thread(target=self._read, daemon=True).start()
         while True:
-            block, texts = self._tokenized.get()
+            ticket, texts = self._tokenized.get()
             with self._lock:
-                if block in self._dropped:
-                    self._dropped.remove(block)
+                if ticket in self._dropped:
+                    self._dropped.remove(ticket)
                     continue
-            self._outbox.put(Begun(block))
+            self._outbox.put(Begun(ticket))
             try:
-                if isinstance(texts, RiseStoreError):
+                if isinstance(texts, Exception):
                     raise texts
-                self._outbox.put(Done(block, encode_texts(texts, self._encoder, self._progress)))
+                self._outbox.put(Done(ticket, encode_texts(texts, self._encoder, self._progress)))
             except RiseStoreError as error:
-                self._outbox.put(Failed(error, block))
+                self._outbox.put(Failed(error, ticket))
 
     def _progress(self, tokens: int) -> None:
         self._outbox.put(Tokens(tokens))
@@ -154,12 +154,14 @@ class _Worker:
                 os._exit(0)
             if isinstance(message, Dropped):
                 with self._lock:
-                    self._dropped.add(message.block)
+                    self._dropped.add(message.ticket)
                 continue
+            texts = message.texts
             try:
-                self._tokenized.put((message.block, tokenize_texts(message.texts, self._encoder)))
-            except RiseStoreError as error:
-                self._tokenized.put((message.block, error))
+                tokenized = texts if isinstance(texts, TokenizedTexts) else tokenize_texts(texts, self._encoder)
+                self._tokenized.put((message.ticket, tokenized))
+            except Exception as error:  # raised where the model runs, which ends the worker
+                self._tokenized.put((message.ticket, error))
 
 
 def _write(connection: Connection, outbox: SimpleQueue[FromWorker], told: Event) -> None:
@@ -169,5 +171,5 @@ def _write(connection: Connection, outbox: SimpleQueue[FromWorker], told: Event)
             connection.send(message)
         except OSError:  # the parent is done, or dead
             os._exit(0)
-        if isinstance(message, Dying) or (isinstance(message, Failed) and message.block is None):
+        if isinstance(message, Dying) or (isinstance(message, Failed) and message.ticket is None):
             told.set()
