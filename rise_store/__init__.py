@@ -17,6 +17,7 @@ from rise_store.errors import (
     StoreError,
     StoreFullError,
     StoreInUseError,
+    WorkerError,
 )
 from rise_store.records import (
     AnnotateReport,
@@ -89,5 +90,6 @@ __all__ = [
     "StoreInfo",
     "VerifyReport",
     "Weights",
+    "WorkerError",
     "__version__",
 ]

@@ -25,6 +25,10 @@ class ModelError(RiseStoreError):
     """A model that cannot be loaded, is not causal, or whose readout fails its probe."""
 
 
+class WorkerError(RiseStoreError):
+    """Worker processes that end again and again; names the rows where one block is what ends them."""
+
+
 class SpaceMismatchError(RiseStoreError):
     """Signatures of two spaces were about to be mixed: another model, setting or sketch."""
 
@@ -42,6 +46,10 @@ class StoreError(RiseStoreError):
 
 class StoreInUseError(StoreError):
     """Another process holds the store."""
+
+
+class StoreUnreachableError(StoreError):
+    """The store does not answer for the moment: the same call may succeed later."""
 
 
 class StoreFullError(StoreError):

@@ -77,7 +77,7 @@ class Ingestion:
         record = validated(Dataset, "dataset", {"name": dataset}) if isinstance(dataset, str) else dataset
         storage = StorageChoice(profile, quantization, hnsw)
         encoder, collection = self._encoders.for_ingest(
-            model, config, loading, space=space, new_space=new_space, storage=storage
+            model, config, loading, self._encoders.load, space=space, new_space=new_space, storage=storage
         )
         catalogue = self._backend.catalogue()
         manifests = source.manifests() if isinstance(source, ExampleReader) else ()

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rise_store.errors import ConfigError, InputError, ModelError, SignatureError, SpaceMismatchError
+from rise_store.errors import ConfigError, InputError, ModelError, SignatureError
 from rise_store.records import EstimatorConfig, Example, Query, Space
 from rise_store.signature.agreement import require_agreement
 from rise_store.signature.backbone import Backbone, TransformersBackbone, make_readout, probe
@@ -23,6 +23,7 @@ from rise_store.signature.memory import keep_freed_blocks
 from rise_store.signature.sketch import SketchTables
 from rise_store.signature.vllm_backbone import start_vllm
 from rise_store.signature.windows import chunk_windows, completion_start, covered_tokens, length_batches
+from rise_store.spaces import require_same_space
 from rise_store.version import __version__
 
 Array = npt.NDArray[np.float32]
@@ -180,28 +181,7 @@ class SignatureEncoder:
         Raises:
             SpaceMismatchError: the fingerprints differ; says in what.
         """
-        if space.fingerprint == self.fingerprint:
-            return
-        own = self.space()
-        differences = [
-            f"{name} {theirs} there, {ours} here"
-            for name, theirs, ours in (
-                ("architecture", space.architecture, own.architecture),
-                ("hidden size", space.hidden_size, own.hidden_size),
-                ("vocabulary", space.vocabulary_size, own.vocabulary_size),
-                *(
-                    (name, getattr(space.estimator, name), getattr(own.estimator, name))
-                    for name in EstimatorConfig.model_fields
-                ),
-                ("sketch tables", space.tables_sha256[:12], own.tables_sha256[:12]),
-            )
-            if theirs != ours
-        ]
-        why = "; ".join(differences) or "other weights or another tokenizer"
-        raise SpaceMismatchError(
-            f"model {self.reference.name} makes signatures of another space than {space.fingerprint} "
-            f"(made with {space.model.name}): {why}"
-        )
+        require_same_space(self.space(), space)
 
     def chunks(self, texts: Sequence[str]) -> list[list[list[int]]]:
         """Tokenize texts and split them into chunks; a text of fewer than 2 tokens has none.
