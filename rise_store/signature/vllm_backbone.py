@@ -25,6 +25,11 @@ TASK = "token_embed"
 SHORTEST_LIMIT = 64  # tokens; room for the probe
 # Share of each GPU that vLLM takes; the readout and its blocks of logits work in the rest of the first one.
 GPU_MEMORY_UTILIZATION = 0.85
+ENVIRONMENT = {  # where the user says nothing else
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # standard output is for data
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # this process has threads, and may use CUDA: forking it is not safe
+}
 
 
 class VllmBackbone:
@@ -147,14 +152,15 @@ def start_vllm(
 
 def _import_vllm() -> tuple[Any, Any]:
     """The package and its class of pooling settings."""
-    # vLLM reports to standard output, which is for data here.
-    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     try:
         import vllm
         from vllm.config import PoolerConfig
     except ImportError as error:
-        raise ConfigError("the backend vllm needs the package vllm: pip install 'rise-store[vllm]'") from error
+        if error.name == "vllm":
+            raise ConfigError("the backend vllm needs the package vllm: pip install 'rise-store[vllm]'") from error
+        raise ConfigError(f"the package vllm cannot be imported: {_reason(error)}; 0.33 or later is needed") from error
     return vllm, PoolerConfig
 
 

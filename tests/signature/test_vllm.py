@@ -142,6 +142,13 @@ def test_a_missing_package_says_what_to_install(tiny_model: Path, monkeypatch: p
         SignatureEncoder.from_pretrained(tiny_model, SMALL, model_backend="vllm")
 
 
+def test_a_release_without_what_is_needed_is_called_that(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_stub(monkeypatch)
+    monkeypatch.delattr(sys.modules["vllm.config"], "PoolerConfig")
+    with pytest.raises(ConfigError, match=r"^the package vllm cannot be imported: cannot import .*; 0\.33 or later"):
+        SignatureEncoder.from_pretrained(tiny_model, SMALL, model_backend="vllm")
+
+
 def test_settings_that_contradict_are_refused(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_stub(monkeypatch)
     with pytest.raises(ConfigError, match="tensor parallelism needs vLLM"):

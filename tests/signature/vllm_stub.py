@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rise_store.signature.vllm_backbone import ENVIRONMENT
+
 
 class TokensPrompt(TypedDict):
     prompt_token_ids: list[int]
@@ -141,7 +143,7 @@ def install_stub(patch: pytest.MonkeyPatch, fault: str | None = None, failure: E
     modules, started = make_stub(fault, failure)
     for name, module in modules.items():
         patch.setitem(sys.modules, name, module)
-    for variable in ("VLLM_LOGGING_STREAM", "VLLM_LOGGING_LEVEL"):
+    for variable in ENVIRONMENT:
         patch.setenv(variable, "")  # so that what is set is taken back
         patch.delenv(variable)
     return started
