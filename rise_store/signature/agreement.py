@@ -9,8 +9,9 @@ from rise_store.errors import ModelError
 from rise_store.signature.backbone import Backbone
 from rise_store.signature.readout import Readout
 
-# Largest error of a position's logits, as a share of their spread, that other kernels explain. Rounding adds up over
-# the layers, so these are wider than those of the probe; a missing norm, a normalised or a shifted state is above 0.3.
+# Largest error of a position's logits, as a share of their spread, that other kernels explain: it adds up over the
+# layers. Of a trained model of 5 layers, bfloat16 against float32 is 0.005; a shifted state 0.21, one without the final
+# norm 0.25, without that norm's gain 0.53, a normalised one 1.1.
 AGREEMENT_TOLERANCE = {torch.float32: 1e-2, torch.float16: 3e-2, torch.bfloat16: 1e-1}
 AGREEING_POSITIONS = 0.9  # rounding sends a token to another expert now and then, so not all have to agree
 AGREEMENT_LENGTHS = (13, 5, 29)  # tokens, unequal to catch positions that are shifted, swapped or padded
