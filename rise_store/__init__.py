@@ -18,6 +18,7 @@ from rise_store.errors import (
     StoreFullError,
     StoreInUseError,
     StoreUnreachableError,
+    WorkerError,
 )
 from rise_store.preview import preview_corpus
 from rise_store.records import (
@@ -94,6 +95,7 @@ __all__ = [
     "StoreUnreachableError",
     "VerifyReport",
     "Weights",
+    "WorkerError",
     "__version__",
     "preview_corpus",
 ]

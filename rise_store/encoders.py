@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
+import numpy.typing as npt
 from typing_extensions import TypedDict
 
 from rise_store.errors import ConfigError, SpaceMismatchError, StoreError
 from rise_store.profiles import UNSTATED, StorageChoice
-from rise_store.records import EstimatorConfig, Space
-from rise_store.store import Backend, Collection
+from rise_store.records import EstimatorConfig, ModelReference, Space
+from rise_store.store import Backend, Collection, tables_sha256
 
 if TYPE_CHECKING:
     from rise_store.signature import SignatureEncoder
@@ -48,14 +49,98 @@ class LoadOptions(TypedDict, total=False):
     device_map: str | dict[str, Any] | None  # spread the model over devices, memory and disk
     max_memory: dict[Any, Any] | None  # device -> bytes, for device_map="auto"
     offload_folder: str | Path | None  # where weights that go to disk are kept
+    model_backend: Literal["transformers", "vllm"]  # what runs the model
+    tensor_parallel_size: int  # GPUs that vLLM splits each layer over
+
+
+# What the keys of `LoadOptions` mean when they are left out, where that is a value.
+LOAD_DEFAULTS = (("device", "auto"), ("model_backend", "transformers"), ("tensor_parallel_size", 1))
+
+
+class KeptTables(Protocol):
+    """Sketch tables as a store keeps them."""
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The tables by name."""
+        ...
+
+
+class SpaceEncoder(Protocol):
+    """What decides which space an encoder's signatures belong to: a `SignatureEncoder`, or what stands for several."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the space."""
+        ...
+
+    @property
+    def config(self) -> EstimatorConfig:
+        """The estimator's settings."""
+        ...
+
+    @property
+    def reference(self) -> ModelReference:
+        """How the model was loaded."""
+        ...
+
+    @property
+    def tables(self) -> KeptTables:
+        """The sketch tables."""
+        ...
+
+    def space(self) -> Space:
+        """The record of the space."""
+        ...
+
+    def require_space(self, space: Space) -> None:
+        """Refuse a space that the signatures cannot be compared with: `SpaceMismatchError`."""
+        ...
+
+
+E = TypeVar("E", bound=SpaceEncoder)
+AnyEncoder = TypeVar("AnyEncoder", bound=SpaceEncoder, covariant=True)
+
+
+class Load(Protocol[AnyEncoder]):
+    """Makes an encoder of a model, as `SignatureEncoder.from_pretrained` does."""
+
+    def __call__(
+        self,
+        model: str | Path,
+        config: EstimatorConfig | None,
+        *,
+        tables: Mapping[str, npt.NDArray[Any]] | None = None,
+        **options: Any,
+    ) -> AnyEncoder:
+        """`tables` are those of a space that exists; drawn anew if None. `options` are `LoadOptions`."""
+        ...
 
 
 class Encoders:
-    """Loads encoders for the spaces of a store and keeps them for later calls."""
+    """Finds encoders for the spaces of a store, and keeps those that it loads into this process for later calls."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._loaded: dict[str, SignatureEncoder] = {}
+
+    def load(
+        self,
+        model: str | Path,
+        config: EstimatorConfig | None,
+        *,
+        tables: Mapping[str, npt.NDArray[Any]] | None = None,
+        **options: Any,
+    ) -> SignatureEncoder:
+        """Load a model into this process, unless it is here already."""
+        from rise_store.signature import SignatureEncoder
+
+        if tables is not None:
+            known = self._loaded.get(_key(tables_sha256(tables), config, model, options))
+            if known is not None:
+                return known
+        encoder = SignatureEncoder.from_pretrained(model, config, tables=tables, **options)
+        self._loaded[_key(encoder.tables.sha256, encoder.config, model, options)] = encoder
+        return encoder
 
     def of_space(
         self, space: Space, model: str | Path | SignatureEncoder | None, loading: LoadOptions
@@ -71,43 +156,46 @@ class Encoders:
             SpaceMismatchError: the model is another one.
             ModelError: the model cannot be loaded.
         """
-        from rise_store.signature import SignatureEncoder
+        return self._of_space(space, model, loading, self.load)
 
-        if isinstance(model, SignatureEncoder):
-            model.require_space(space)
-            return model
-        reference = space.model
-        options: dict[str, Any] = {**loading, "dtype": loading.get("dtype") or reference.dtype}
-        if model is None and loading.get("revision") is None:
-            options["revision"] = reference.revision
-        key = _key(space.fingerprint, model or reference.name, options)
-        if key not in self._loaded:
-            encoder = SignatureEncoder.from_pretrained(
-                model or reference.name, space.estimator, tables=self._backend.tables(space.fingerprint), **options
-            )
-            encoder.require_space(space)
-            self._loaded[key] = encoder
-        return self._loaded[key]
+    def _of_space(self, space: Space, model: str | Path | E | None, loading: LoadOptions, load: Load[E]) -> E:
+        if model is None or isinstance(model, str | Path):
+            reference = space.model
+            options: dict[str, Any] = {**loading, "dtype": loading.get("dtype") or reference.dtype}
+            if model is None and loading.get("revision") is None:
+                options["revision"] = reference.revision
+            tables = self._backend.tables(space.fingerprint)
+            model = load(model or reference.name, space.estimator, tables=tables, **options)
+        model.require_space(space)
+        return model
 
     def for_ingest(
         self,
-        model: str | Path | SignatureEncoder | None,
+        model: str | Path | E | None,
         config: EstimatorConfig | None,
         loading: LoadOptions,
+        load: Load[E],
         *,
         space: str | None = None,
         new_space: bool = False,
         storage: StorageChoice = UNSTATED,
-    ) -> tuple[SignatureEncoder, Collection]:
+    ) -> tuple[E, Collection]:
         """The encoder for an ingestion and the collection it goes to, which is created when it is the first.
+
+        Args:
+            model: hub name, local folder, GGUF file, or an encoder; None for the model of the store's space.
+            config: estimator settings; None for those of the store's space, else the published ones.
+            loading: how to load the model.
+            load: what loads it: `Encoders.load`, or what starts the processes that do.
+            space: fingerprint of the space, or its beginning.
+            new_space: allow a second space.
+            storage: how a new space keeps its signatures.
 
         Raises:
             SpaceMismatchError: model or settings make another space than the store's, and `new_space` is False; or
                 the space is not kept as `storage` says.
             ConfigError: no model is named, and the store has no space to take it from; settings that contradict.
         """
-        from rise_store.signature import SignatureEncoder
-
         spaces = self._backend.spaces()
         if spaces and not new_space:
             chosen = choose_space(self._backend, space)
@@ -118,21 +206,20 @@ class Encoders:
                     f"the store's space has other settings: {_differences(chosen.estimator, config)}; leave them out "
                     "to use the store's, use another store, or add a second space with --new-space"
                 )
-            own = model.reference.dtype if isinstance(model, SignatureEncoder) else loading.get("dtype")
+            own = loading.get("dtype") if model is None or isinstance(model, str | Path) else model.reference.dtype
             if own is not None:
                 _require_dtype(chosen, own)
-            encoder = self.of_space(chosen, model, loading)
+            encoder = self._of_space(chosen, model, loading, load)
             return encoder, self._backend.open_collection(chosen.fingerprint)
         if model is None:
             raise ConfigError("name a model with --model: a hub name, a local folder, or a GGUF file")
         widths_given = config is not None
-        if isinstance(model, SignatureEncoder):
-            storage.require_encoder(model.config)
-        else:
+        if isinstance(model, str | Path):
             config = storage.estimator(config)
             options: dict[str, Any] = {**loading, "dtype": loading.get("dtype") or "float32"}
-            name, model = model, SignatureEncoder.from_pretrained(model, config, **options)
-            self._loaded[_key(model.fingerprint, name, options)] = model
+            model = load(model, config, **options)
+        else:
+            storage.require_encoder(model.config)
         for known in spaces:
             if known.fingerprint == model.fingerprint:
                 _require_dtype(known, model.reference.dtype)
@@ -150,12 +237,12 @@ def _require_dtype(space: Space, dtype: str) -> None:
         )
 
 
-def _key(fingerprint: str, model: str | Path, options: Mapping[str, Any]) -> str:
+def _key(tables: str, config: EstimatorConfig | None, model: str | Path, options: Mapping[str, Any]) -> str:
     """What tells two loads apart: a model's path as the space states it, and options that are not the default."""
     path = Path(model).expanduser()
     name = str(path.resolve()) if path.exists() else str(model)
-    chosen = {key: value for key, value in options.items() if value and (key, value) != ("device", "auto")}
-    return repr([fingerprint, name, sorted(chosen.items())])
+    chosen = {key: value for key, value in options.items() if value and (key, value) not in LOAD_DEFAULTS}
+    return repr([tables, config or EstimatorConfig(), name, sorted(chosen.items())])
 
 
 def _differences(theirs: EstimatorConfig, ours: EstimatorConfig) -> str:

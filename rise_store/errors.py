@@ -25,6 +25,10 @@ class ModelError(RiseStoreError):
     """A model that cannot be loaded, is not causal, or whose readout fails its probe."""
 
 
+class WorkerError(RiseStoreError):
+    """Worker processes that end again and again; names the rows where one block is what ends them."""
+
+
 class SpaceMismatchError(RiseStoreError):
     """Signatures of two spaces were about to be mixed: another model, setting or sketch."""
 

@@ -104,7 +104,7 @@ class Ingestion:
         check_dataset_license(record, strict)
         storage = StorageChoice(profile, quantization, hnsw)
         encoder, collection = self._encoders.for_ingest(
-            model, config, loading, space=space, new_space=new_space, storage=storage
+            model, config, loading, self._encoders.load, space=space, new_space=new_space, storage=storage
         )
         if isinstance(source, ExampleReader):
             source.render_chat = encoder.render_chat

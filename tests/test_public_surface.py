@@ -57,6 +57,7 @@ def test_exported_names() -> None:
         "StoreUnreachableError",
         "VerifyReport",
         "Weights",
+        "WorkerError",
         "__version__",
         "preview_corpus",
     ]

@@ -84,11 +84,11 @@ class Stopwatch:
 
 def watch_engine(device: str) -> Stopwatch:
     from rise_store.signature import channels
-    from rise_store.signature.backbone import Backbone
+    from rise_store.signature.backbone import TransformersBackbone
     from rise_store.signature.readout import Readout
 
     watch = Stopwatch(device)
-    watch.wrap(Backbone, "hidden_states", "backbone")
+    watch.wrap(TransformersBackbone, "hidden_states", "backbone")
     watch.wrap(Readout, "raw_logits", "logits product")
     watch.wrap(channels, "largest_slots", "selection")
     watch.wrap(channels, "residual", "softmax and cut-off")

@@ -25,6 +25,23 @@ store_option = click.option(
 def model_options(command: Command) -> Command:
     """How to load a model: `--dtype`, `--device` and what goes with them, as the keys of `LoadOptions`."""
     for option in (
+        click.option(
+            "--tensor-parallel",
+            "tensor_parallel_size",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            metavar="N",
+            help="GPUs that --backend vllm splits each layer over.",
+        ),
+        click.option(
+            "--backend",
+            "model_backend",
+            type=click.Choice(["transformers", "vllm"]),
+            default="transformers",
+            show_default=True,
+            help="What runs the model; vllm is for models that need several GPUs (extra vllm).",
+        ),
         click.option("--offload-folder", metavar="DIR", help="Where weights that --device-map sends to disk are kept."),
         click.option(
             "--device-map",

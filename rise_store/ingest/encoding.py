@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from rise_store.errors import SignatureError
+from rise_store.errors import SignatureError, WorkerError
 from rise_store.ingest.texts import EncodedTexts, Encoder, TokenizedTexts, TokenProgress, encode_texts
 
 
@@ -24,7 +24,7 @@ class EncodedBlock:
     """What the model made of a block: signatures, or why it has none."""
 
     number: int
-    texts: EncodedTexts | SignatureError  # the error's `text` is the number of the text
+    texts: EncodedTexts | SignatureError | WorkerError  # the `text` of a SignatureError is the number of the text
 
 
 class Encoding(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +19,22 @@ PROBE_TOLERANCE = {torch.float32: 1e-4, torch.float16: 4e-3, torch.bfloat16: 1.6
 PROBE_LENGTHS = (13, 13)  # tokens
 
 
-class Backbone:
-    """Runs the transformer below the LM head."""
+class Backbone(Protocol):
+    """What the estimator needs of the transformer below the LM head."""
+
+    input_rows: int  # token ids below this can be embedded
+
+    def hidden_states(self, chunks: list[list[int]]) -> Tensor:
+        """What the LM head consumes: B lists of token ids -> (B, L, D), L the longest, filled on the right.
+
+        Raises:
+            InputError: a chunk is longer than the model has positions.
+        """
+        ...
+
+
+class TransformersBackbone:
+    """Runs the transformer below the LM head of a model that is loaded here."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._model: Any = loaded.model
@@ -71,7 +85,7 @@ def make_readout(model: Any) -> Readout:
 
 
 @torch.inference_mode()
-def probe(backbone: Backbone, readout: Readout, name: str) -> float:
+def probe(backbone: TransformersBackbone, readout: Readout, name: str) -> float:
     """Check that the readout reproduces the model's own logits, and that the model is causal.
 
     Returns:
@@ -111,7 +125,7 @@ def probe(backbone: Backbone, readout: Readout, name: str) -> float:
 
 
 def _check_causal(
-    backbone: Backbone, chunks: list[list[int]], hidden: Tensor, v: int, name: str, tolerance: float
+    backbone: TransformersBackbone, chunks: list[list[int]], hidden: Tensor, v: int, name: str, tolerance: float
 ) -> None:
     changed = [[*chunk[:-1], (chunk[-1] + 1) % v] for chunk in chunks]
     other = backbone.hidden_states(changed)  # (B, L, D)

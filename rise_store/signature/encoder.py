@@ -6,31 +6,36 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from rise_store.errors import InputError, ModelError, SignatureError, SpaceMismatchError
+from rise_store.errors import ConfigError, InputError, ModelError, SignatureError
 from rise_store.records import EstimatorConfig, Example, Query, Space
-from rise_store.signature.backbone import Backbone, make_readout, probe
+from rise_store.signature.agreement import require_agreement
+from rise_store.signature.backbone import Backbone, TransformersBackbone, make_readout, probe
 from rise_store.signature.channels import EPSILON, Channels
 from rise_store.signature.chat import render_chat
 from rise_store.signature.fingerprint import model_fingerprint, space_fingerprint
 from rise_store.signature.loading import LoadedModel, load_model
 from rise_store.signature.memory import keep_freed_blocks
 from rise_store.signature.sketch import SketchTables
+from rise_store.signature.vllm_backbone import start_vllm
 from rise_store.signature.windows import chunk_windows, completion_start, covered_tokens, length_batches
+from rise_store.spaces import require_same_space
 from rise_store.version import __version__
 
 Array = npt.NDArray[np.float32]
 Progress = Callable[[int], None]  # is told how many tokens were just encoded
+ModelBackend = Literal["transformers", "vllm"]
 
 # Tokens of a batch. On CPU small batches stay in the cache and large ones share each layer's fixed cost, which weighs
 # more where bfloat16 makes products cheap; measured in docs/benchmarks.md.
 BATCH_TOKENS = {("cpu", "float32"): 1024, ("cpu", "bfloat16"): 2048, ("cpu", "float16"): 1024}
 BATCH_TOKENS_GPU = 16384
+BATCH_TOKENS_ELSEWHERE = 32768  # another backbone makes batches of its own; hidden states of these fit into memory
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,8 @@ class SignatureEncoder:
         *,
         tables: Mapping[str, npt.NDArray[Any]] | None = None,
         batch_tokens: int | None = None,
+        backbone: Backbone | None = None,
+        readout_device: torch.device | None = None,
     ) -> None:
         """Wrap a loaded model, after checking that its readout reproduces its logits.
 
@@ -64,9 +71,12 @@ class SignatureEncoder:
             config: estimator settings; the published defaults if None.
             tables: sketch tables that were kept with a collection; drawn from the seed if None.
             batch_tokens: tokens of a batch, padding included; picked for the device and dtype if None.
+            backbone: runs the transformer in the model's stead, such as `VllmBackbone`, once it was found to agree
+                with it; the model is then needed no more.
+            readout_device: where the readout works; where the model's LM head is if None.
 
         Raises:
-            ModelError: the probe fails, or the model is not causal.
+            ModelError: the probe fails, the model is not causal, or `backbone` does not agree with it.
             SpaceMismatchError: the tables do not fit the model.
         """
         if loaded.device.type == "cpu":
@@ -74,9 +84,13 @@ class SignatureEncoder:
         self.config = config or EstimatorConfig()
         self.reference = loaded.reference
         self.tokenizer = loaded.tokenizer
-        self._readout = make_readout(loaded.model)
-        self._backbone = Backbone(loaded)
-        self.probe_error = probe(self._backbone, self._readout, loaded.reference.name)
+        readout = make_readout(loaded.model)
+        own = TransformersBackbone(loaded)
+        self.probe_error = probe(own, readout, loaded.reference.name)
+        if backbone is not None:
+            self.probe_error = require_agreement(backbone, own, readout, loaded.reference.name)
+        self._backbone: Backbone = backbone or own
+        self._readout = readout if readout_device is None else readout.to(readout_device)
         v, d = self._readout.vocabulary_size, self._readout.hidden_size
         if tables is None:
             self.tables = SketchTables.draw(d, v, self.config)
@@ -88,7 +102,7 @@ class SignatureEncoder:
         model = model_fingerprint(loaded, self._readout)
         self.fingerprint = space_fingerprint(model, self.config, self.tables, v)
         default = BATCH_TOKENS.get((loaded.device.type, loaded.reference.dtype), BATCH_TOKENS_GPU)
-        self.batch_tokens = batch_tokens or default
+        self.batch_tokens = batch_tokens or (default if backbone is None else BATCH_TOKENS_ELSEWHERE)
 
     @classmethod
     def from_pretrained(
@@ -100,12 +114,46 @@ class SignatureEncoder:
         device: str = "auto",
         tables: Mapping[str, npt.NDArray[Any]] | None = None,
         batch_tokens: int | None = None,
+        model_backend: ModelBackend = "transformers",
+        tensor_parallel_size: int = 1,
         **options: Any,
     ) -> SignatureEncoder:
         """Load a model by hub name, local folder or GGUF file and wrap it.
 
-        `options` go to `load_model`: revision, trust_remote_code, device_map, max_memory, offload_folder.
+        Args:
+            model: hub name, local folder, or path of a GGUF file.
+            config: estimator settings; the published defaults if None.
+            dtype: float32, bfloat16 or float16.
+            device: auto, cpu, cuda ...; with vLLM, where the readout works.
+            tables: sketch tables that were kept with a collection; drawn from the seed if None.
+            batch_tokens: tokens of a batch; picked if None.
+            model_backend: what runs the transformer: transformers, or vllm (extra `vllm`).
+            tensor_parallel_size: GPUs that vLLM splits each layer over.
+            options: for `load_model`: revision, trust_remote_code, device_map, max_memory, offload_folder.
+
+        Raises:
+            ModelError: the model cannot be loaded, or fails its probe.
+            ConfigError: unknown settings, settings that contradict, or a missing package.
         """
+        if model_backend == "vllm":
+            loaded, backbone, target = start_vllm(
+                model,
+                config or EstimatorConfig(),
+                dtype=dtype,
+                device=device,
+                tensor_parallel_size=tensor_parallel_size,
+                **options,
+            )
+            return cls(
+                loaded, config, tables=tables, batch_tokens=batch_tokens, backbone=backbone, readout_device=target
+            )
+        if model_backend != "transformers":
+            raise ConfigError(f"model backend {model_backend!r} is none of transformers, vllm")
+        if tensor_parallel_size != 1:
+            raise ConfigError(
+                "tensor parallelism needs vLLM (--backend vllm); transformers spreads a model over devices with "
+                "--device-map"
+            )
         loaded = load_model(model, dtype=dtype, device=device, **options)
         return cls(loaded, config, tables=tables, batch_tokens=batch_tokens)
 
@@ -134,28 +182,7 @@ class SignatureEncoder:
         Raises:
             SpaceMismatchError: the fingerprints differ; says in what.
         """
-        if space.fingerprint == self.fingerprint:
-            return
-        own = self.space()
-        differences = [
-            f"{name} {theirs} there, {ours} here"
-            for name, theirs, ours in (
-                ("architecture", space.architecture, own.architecture),
-                ("hidden size", space.hidden_size, own.hidden_size),
-                ("vocabulary", space.vocabulary_size, own.vocabulary_size),
-                *(
-                    (name, getattr(space.estimator, name), getattr(own.estimator, name))
-                    for name in EstimatorConfig.model_fields
-                ),
-                ("sketch tables", space.tables_sha256[:12], own.tables_sha256[:12]),
-            )
-            if theirs != ours
-        ]
-        why = "; ".join(differences) or "other weights or another tokenizer"
-        raise SpaceMismatchError(
-            f"model {self.reference.name} makes signatures of another space than {space.fingerprint} "
-            f"(made with {space.model.name}): {why}"
-        )
+        require_same_space(self.space(), space)
 
     def chunks(self, texts: Sequence[str]) -> list[list[list[int]]]:
         """Tokenize texts and split them into chunks; a text of fewer than 2 tokens has none.

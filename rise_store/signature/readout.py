@@ -28,6 +28,11 @@ class Readout:
         self.transform = transform
         self._buffer: Tensor | None = None
 
+    def to(self, device: torch.device) -> Readout:
+        """The same readout with its weights on a device."""
+        bias = None if self.bias is None else self.bias.to(device)
+        return Readout(self.weight.to(device), bias, self.transform)
+
     @property
     def vocabulary_size(self) -> int:
         """V, rows of the LM head."""

@@ -1,0 +1,297 @@
+"""Many models at work on one machine: processes that take the next block whenever they are free.
+
+The store belongs to this process, which plans and stores; the workers make signatures of texts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Any
+
+from rise_store.errors import SignatureError, SpaceMismatchError, WorkerError
+from rise_store.ingest.encoding import EncodedBlock, TokenizedBlock
+from rise_store.ingest.feed import Feed
+from rise_store.ingest.remote import EncoderRecipe, RemoteEncoder
+from rise_store.ingest.texts import EncodedTexts, TokenProgress
+from rise_store.ingest.worker import Begun, Done, Dropped, Dying, Failed, FromWorker, Texts, Tokens
+from rise_store.ingest.worker_process import WorkerProcess
+
+BLOCKS_AT_ONCE = 2  # of a worker: one for the model, one whose texts are tokenized meanwhile
+PATIENCE_S = 30.0  # silence of a worker after which others do its blocks too
+DEATHS_OF_A_BLOCK = 2  # workers that one block may end
+DEATHS_OF_A_PLACE = 3  # workers that may die one after the other without finishing a block
+_TICK_S = 0.5  # how often silent workers are looked for
+
+
+@dataclass
+class _Task:
+    """A block on its way."""
+
+    block: TokenizedBlock
+    deaths: list[str] = field(default_factory=list)  # how the workers that it ended did
+
+
+@dataclass
+class _Place:
+    """Where a worker is, and its successor when it has died."""
+
+    device: str
+    worker: WorkerProcess | None = None
+    deaths: int = 0  # in a row
+    began: float | None = None  # when its model began with its first block
+    ended: float = 0.0  # when it finished its last
+    busy: float = 0.0  # seconds between in which it worked
+
+
+class WorkerPool:
+    """Worker processes with one model each: an `Encoding`.
+
+    A worker that dies is replaced, and its blocks go to others. So do those of a worker that is silent for long, and
+    those that a worker has not begun when another one has nothing to do; the first result counts.
+    A context manager: leaving it ends the processes.
+    """
+
+    def __init__(
+        self,
+        recipe: EncoderRecipe,
+        devices: Sequence[str],
+        *,
+        threads: int | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """Start a worker on each of `devices`, and wait until the model of the first one is loaded.
+
+        Args:
+            recipe: what each of them loads.
+            devices: where each one's model goes: cpu, cuda:0 ...
+            threads: of torch in each worker; None leaves it to torch.
+            patience_s: seconds of silence after which others do the blocks of a worker too.
+
+        Raises:
+            ModelError, ConfigError, SpaceMismatchError: the model cannot be loaded.
+            WorkerError: the workers die of it.
+        """
+        self.ahead = len(devices) + 1
+        self._recipe = recipe
+        self._threads = threads
+        self.patience_s = patience_s
+        self._events: SimpleQueue[tuple[WorkerProcess | Feed, Any]] = SimpleQueue()
+        self._places = [_Place(device) for device in devices]
+        self._tasks: dict[int, _Task] = {}
+        self._queue: deque[int] = deque()  # numbers of blocks that nobody does
+        self._results: deque[EncodedBlock] = deque()
+        self._tickets = count()
+        self._encoder: RemoteEncoder | None = None
+        try:
+            for place in self._places:
+                self._start(place)
+            while self._encoder is None:
+                self._hear()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def encoder(self) -> RemoteEncoder:
+        """What the workers load, as this process knows it."""
+        assert self._encoder is not None
+        return self._encoder
+
+    @property
+    def waited(self) -> float:
+        """Share of the time in which the models had nothing to do."""
+        spans = sum(place.ended - place.began for place in self._places if place.began is not None and place.ended)
+        return max(0.0, 1 - sum(place.busy for place in self._places) / spans) if spans > 0 else 0.0
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the workers that live."""
+        return [worker.pid for worker in self._workers if worker.pid is not None]
+
+    def run(self, blocks: Iterator[TokenizedBlock], progress: TokenProgress) -> Iterator[EncodedBlock]:
+        """See `Encoding.run`.
+
+        Raises:
+            WorkerError: all workers died.
+            RiseStoreError: what a worker raises that is not about one block.
+        """
+        feed = Feed(blocks, len(self._places) * BLOCKS_AT_ONCE, lambda *event: self._events.put(event))
+        try:
+            while not feed.ended or self._tasks:
+                self._hear(progress, feed)
+                self._hand_out()
+                while self._results:
+                    feed.done()
+                    yield self._results.popleft()
+        finally:
+            feed.close()
+            for worker in self._workers:
+                for ticket in worker.given:
+                    worker.send(Dropped(ticket))
+                worker.given.clear()
+            self._tasks.clear()
+            self._queue.clear()
+            self._results.clear()
+
+    def close(self) -> None:
+        """End the workers; closing twice is fine."""
+        for place in self._places:
+            if place.worker is not None:
+                place.worker.end()
+                place.worker = None
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def _workers(self) -> list[WorkerProcess]:
+        return [place.worker for place in self._places if place.worker is not None]
+
+    def _start(self, place: _Place) -> None:
+        place.worker = WorkerProcess(self._recipe, place.device, self._threads, lambda *event: self._events.put(event))
+
+    def _hear(self, progress: TokenProgress | None = None, feed: Feed | None = None) -> None:
+        """Wait for something to happen, at most a moment, and see to it."""
+        try:
+            source, message = self._events.get(timeout=_TICK_S)
+        except Empty:
+            return
+        if isinstance(source, WorkerProcess):
+            for place in self._places:
+                if place.worker is source:
+                    self._hear_worker(place, source, message, progress)
+        elif source is feed:
+            if isinstance(message, BaseException):
+                raise message
+            if message is None:
+                source.ended = True
+            else:
+                self._tasks[message.number] = _Task(message)
+                self._queue.append(message.number)
+
+    def _hear_worker(
+        self, place: _Place, worker: WorkerProcess, message: FromWorker | None, progress: TokenProgress | None
+    ) -> None:
+        worker.heard = time.monotonic()
+        match message:
+            case RemoteEncoder():
+                self._agree(message, place)
+                worker.ready = True
+            case Begun():
+                place.began = place.began or time.monotonic()
+            case Tokens():
+                if progress is not None:
+                    progress(message.number)
+            case Done():
+                place.deaths = 0
+                place.busy += message.encoded.seconds
+                place.ended = time.monotonic()
+                self._finish(worker, message.ticket, message.encoded)
+            case Failed(error=SignatureError() as error, ticket=int() as ticket):
+                self._finish(worker, ticket, error)
+            case Failed():
+                raise message.error
+            case Dying():
+                worker.reason = f"ended with {message.reason}"
+            case None:
+                self._bury(place, worker)
+
+    def _agree(self, encoder: RemoteEncoder, place: _Place) -> None:
+        if self._encoder is None:
+            self._encoder = encoder
+        elif encoder.fingerprint != self._encoder.fingerprint:
+            raise SpaceMismatchError(
+                f"the worker on {place.device} loaded another model than the others ({encoder.fingerprint}, not "
+                f"{self._encoder.fingerprint}): {self._recipe.model} has changed meanwhile. Run the same command again"
+            )
+
+    def _finish(self, worker: WorkerProcess, ticket: int, result: EncodedTexts | SignatureError | WorkerError) -> None:
+        number = worker.given.pop(ticket, None)
+        if number in self._tasks:
+            self._close_task(number, result)
+
+    def _close_task(self, number: int, result: EncodedTexts | SignatureError | WorkerError) -> None:
+        del self._tasks[number]
+        self._results.append(EncodedBlock(number, result))
+        if number in self._queue:
+            self._queue.remove(number)
+        for worker in self._workers:
+            for ticket in [ticket for ticket, given in worker.given.items() if given == number]:
+                del worker.given[ticket]
+                worker.send(Dropped(ticket))
+
+    def _bury(self, place: _Place, worker: WorkerProcess) -> None:
+        """Replace a dead worker, and give its blocks to others."""
+        how = worker.end()
+        place.worker = None
+        place.deaths += 1
+        if not worker.ready and not how.startswith("was killed"):
+            raise WorkerError(
+                f"the worker on {place.device} {how} before its model was loaded; in a script, ingest with workers "
+                'below `if __name__ == "__main__":`'
+            )
+        given = [number for number in worker.given.values() if number in self._tasks]
+        for number in reversed(given):
+            if not self._is_held(number):
+                self._queue.appendleft(number)
+        if worker.given and (guilty := next(iter(worker.given.values()))) in self._tasks:
+            deaths = self._tasks[guilty].deaths
+            deaths.append(how)
+            if len(deaths) == DEATHS_OF_A_BLOCK:
+                self._close_task(
+                    guilty,
+                    WorkerError(
+                        f"{len(deaths)} worker processes ended while they worked on them: the last one {how}. The "
+                        "blocks that were stored are kept: leave these rows out, or make room, and run the same "
+                        "command again"
+                    ),
+                )
+        if place.deaths < DEATHS_OF_A_PLACE:
+            self._start(place)
+        elif not self._workers:
+            raise WorkerError(
+                f"all workers died, the last one {how}. What was stored is kept: look for what ends them (memory for "
+                f"{len(self._places)} copies of the model?), and run the same command again, with fewer workers"
+            )
+
+    def _is_held(self, number: int) -> bool:
+        return number in self._queue or any(
+            number in worker.given.values() and not worker.is_silent(self.patience_s) for worker in self._workers
+        )
+
+    def _hand_out(self) -> None:
+        """Give blocks to workers that are free."""
+        silent = [worker for worker in self._workers if worker.is_silent(self.patience_s)]
+        for number in [number for worker in silent for number in worker.given.values()]:
+            if not self._is_held(number):
+                self._queue.appendleft(number)
+        free = [worker for worker in self._workers if worker.ready and worker not in silent]
+        while self._queue:
+            worker = min(free, key=lambda worker: len(worker.given), default=None)
+            if worker is None or len(worker.given) >= BLOCKS_AT_ONCE:
+                return
+            self._give(worker, self._queue.popleft())
+        for idle in free:
+            for busy in free:
+                if not idle.given and len(busy.given) == BLOCKS_AT_ONCE:
+                    ticket, number = busy.given.popitem()
+                    busy.send(Dropped(ticket))
+                    self._give(idle, number)
+
+    def _give(self, worker: WorkerProcess, number: int) -> None:
+        if not worker.given:
+            worker.heard = time.monotonic()
+        ticket = next(self._tickets)
+        worker.given[ticket] = number
+        worker.send(Texts(ticket, self._tasks[number].block.texts))
