@@ -17,6 +17,7 @@ from rise_store.errors import (
     StoreError,
     StoreFullError,
     StoreInUseError,
+    StoreUnreachableError,
     WorkerError,
 )
 from rise_store.records import (
@@ -88,6 +89,7 @@ __all__ = [
     "StoreFullError",
     "StoreInUseError",
     "StoreInfo",
+    "StoreUnreachableError",
     "VerifyReport",
     "Weights",
     "WorkerError",

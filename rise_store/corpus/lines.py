@@ -87,8 +87,12 @@ class LineSource:
                         require_zstandard(self.name)
 
     def _open(self) -> AbstractContextManager[BinaryIO]:
-        # standard input is left open: it is the process's, not ours
-        return nullcontext(sys.stdin.buffer) if self._is_stdin else self._path.open("rb")
+        if self._is_stdin:
+            # Left open: it is the process's, not ours. Below its buffer, whose lock a thread that waits for input would
+            # still hold when the interpreter ends, which is fatal to it.
+            buffer = sys.stdin.buffer
+            return nullcontext(getattr(buffer, "raw", buffer))
+        return self._path.open("rb")
 
     def _compression(self, head: bytes) -> str:
         suffix = self._path.suffix.lower()
