@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,15 +11,19 @@ from typing_extensions import Unpack
 
 from rise_store.corpus import ExampleReader, RejectedRow, SourceOptions, open_examples, parse_row
 from rise_store.encoders import Encoders, LoadOptions
-from rise_store.errors import InputError
+from rise_store.errors import ConfigError, InputError
 from rise_store.ingest import (
     PATIENCE_S,
     DeadLetters,
+    Encoding,
+    InProcess,
     KeepText,
     Notify,
+    Placement,
     Progress,
     RunContext,
     RunLedger,
+    WorkerPool,
     ingest_examples,
 )
 from rise_store.profiles import CoarseBits, Profile, StorageChoice
@@ -59,6 +64,8 @@ class Ingestion:
         profile: Profile | None = None,
         quantization: CoarseBits | None = None,
         hnsw: bool = False,
+        workers: int | None = None,
+        gpus: Sequence[int] = (),
         **options: Unpack[IngestOptions],
     ) -> IngestReport:
         """Store the signatures of a corpus; what is stored already costs nothing.
@@ -80,6 +87,8 @@ class Ingestion:
             profile: how a new space keeps signatures: float16 (default), turbo8, turbo4, or small (352 coordinates).
             quantization: bits of a second, coarser copy that approximate search of a new space scans.
             hnsw: whether a new space has a graph for approximate search.
+            workers: processes that encode, each with the model; they share the CPU unless `device` names another one.
+            gpus: numbers of GPUs, each of which gets such a process.
             options: format, encoding ...: see `SourceOptions`; dtype, device, revision, trust_remote_code,
                 device_map ...: see `LoadOptions`.
 
@@ -96,27 +105,42 @@ class Ingestion:
         source = _source(corpus, reading)
         record = validated(Dataset, "dataset", {"name": dataset}) if isinstance(dataset, str) else dataset
         storage = StorageChoice(profile, quantization, hnsw)
-        encoder, collection = self._encoders.for_ingest(
-            model, config, loading, self._encoders.load, space=space, new_space=new_space, storage=storage
-        )
-        catalogue = self._backend.catalogue()
-        manifests = source.manifests() if isinstance(source, ExampleReader) else ()
-        ledger = RunLedger.begin(catalogue, record, collection.space.fingerprint, manifests, {"keep_text": keep_text})
-        run = RunContext(record, keep_text, ledger.run.id, Tombstones(catalogue), ledger.run.attempts > 1)
-        report = ingest_examples(
-            source,
-            run,
-            encoder,
-            collection,
-            ledger,
-            max_rejects=max_rejects,
-            dead_letters=None if rejects is None else DeadLetters(rejects, ledger.run.id),
-            progress=progress,
-            patience_s=patience,
-            notify=notify,
-        )
-        collection.tidy()  # also after a run without news: an earlier one may have been killed before it
-        return report
+        placement = Placement.choose(workers, gpus, loading)
+        with ExitStack() as started:
+            choice: dict[str, Any] = {"space": space, "new_space": new_space, "storage": storage}
+            encoding: Encoding
+            if placement is None:
+                encoder, collection = self._encoders.for_ingest(model, config, loading, self._encoders.load, **choice)
+                encoding = InProcess(encoder)
+            else:
+                encoding = pool = started.enter_context(WorkerPool(placement.devices, threads=placement.threads))
+                _, collection = self._encoders.for_ingest(_named(model), config, loading, pool.load, **choice)
+            catalogue = self._backend.catalogue()
+            manifests = source.manifests() if isinstance(source, ExampleReader) else ()
+            ledger = RunLedger.begin(
+                catalogue, record, collection.space.fingerprint, manifests, {"keep_text": keep_text}
+            )
+            run = RunContext(record, keep_text, ledger.run.id, Tombstones(catalogue), ledger.run.attempts > 1)
+            report = ingest_examples(
+                source,
+                run,
+                encoding,
+                collection,
+                ledger,
+                max_rejects=max_rejects,
+                dead_letters=None if rejects is None else DeadLetters(rejects, ledger.run.id),
+                progress=progress,
+                patience_s=patience,
+                notify=notify,
+            )
+            collection.tidy()  # also after a run without news: an earlier one may have been killed before it
+            return report
+
+
+def _named(model: str | Path | SignatureEncoder | None) -> str | Path | None:
+    if model is None or isinstance(model, str | Path):
+        return model
+    raise ConfigError("workers load the model themselves: give its name or folder instead of an encoder")
 
 
 def split_options(options: IngestOptions) -> tuple[SourceOptions, LoadOptions]:

@@ -18,6 +18,7 @@ from rise_store.cli.options import (
 )
 from rise_store.cli.output import console, echo_json, print_report
 from rise_store.cli.progress import IngestProgress
+from rise_store.cli.schedule_options import schedule_options
 from rise_store.cli.source_options import source_options
 from rise_store.corpus import open_examples
 from rise_store.ingest import PATIENCE_S, KeepText
@@ -67,6 +68,7 @@ from rise_store.profiles import CoarseBits, Profile
 @space_option
 @storage_options
 @estimator_option
+@schedule_options
 @model_options
 @format_option("table", "json")
 def ingest(
@@ -87,6 +89,8 @@ def ingest(
     quantization: CoarseBits | None,
     hnsw: bool,
     estimator: tuple[str, ...],
+    workers: int | None,
+    gpus: tuple[int, ...],
     format_: str,
     **options: Unpack[IngestOptions],
 ) -> None:
@@ -123,6 +127,8 @@ def ingest(
             profile=profile,
             quantization=quantization,
             hnsw=hnsw,
+            workers=workers,
+            gpus=gpus,
             **loading,
         )
     if format_ == "json":

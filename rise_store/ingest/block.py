@@ -16,11 +16,11 @@ from uuid import UUID
 
 from rise_store.corpus import RejectedRow
 from rise_store.digests import json_sha256
-from rise_store.errors import InputError, SignatureError
+from rise_store.errors import InputError, SignatureError, WorkerError
 from rise_store.ingest.texts import (
     EncodedTexts,
     Encoder,
-    TokenizedTexts,
+    PreparedTexts,
     TokenProgress,
     Unfit,
     encode_texts,
@@ -216,8 +216,11 @@ def encode_planned(planned: PlannedBlock, encoder: Encoder, progress: TokenProgr
     return encode_texts(tokenize_texts(planned.texts, encoder), encoder, progress)
 
 
-def explained(error: SignatureError, planned: PlannedBlock) -> SignatureError:
-    """The error of encoding the texts of a planned block, with the example that it is about."""
+def explained(error: SignatureError | WorkerError, planned: PlannedBlock) -> SignatureError | WorkerError:
+    """The error of encoding the texts of a planned block, with the example, or the rows, that it is about."""
+    if isinstance(error, WorkerError):
+        places = [_where(row.example) for row, _ in planned._rows]
+        return WorkerError(f"{places[0]} to {places[-1]}: {error}")
     owners = [row for row, text in planned._rows if text == error.text]
     return SignatureError(f"{_where(owners[0].example)}: {error}") if owners else error
 
@@ -228,6 +231,7 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
     rejects = list(planned._rejects)
     points: list[Point] = []
     computed: set[int] = set()
+    unstored: set[UUID] = set()
     copies = too_short = 0
     number_of = {text: number for number, text in enumerate(encoded.fit)}
     for row, text in planned._rows:
@@ -239,21 +243,28 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
             continue
         too_short += unfit.too_short
         rejects.append(_unfit(row.example, unfit))
+        unstored.add(row.id)
     for row, awaited in planned.awaited:
         other = awaited.block.encoded
         assert other is not None
-        points.append(_point(row, other, bisect_left(other.fit, awaited.number)))
+        unfit = other.unfit.get(awaited.number)
+        if unfit is None:
+            points.append(_point(row, other, bisect_left(other.fit, awaited.number)))
+            copies += 1
+            continue
+        too_short += unfit.too_short
+        rejects.append(_unfit(row.example, unfit))
+        unstored.add(row.id)
     points += [Point(row.id, known.vector, row.payload | known.measured) for row, known in planned._shared]
     if planned._relabel:
         collection.set_payload(planned._relabel)
     collection.upsert(points)
     replaced = sum(point.id in planned._replaced for point in points)
-    unstored = {row.id for row, text in planned._rows if text in encoded.unfit}
     rows = planned.block.rows
     counts = planned._counts + IngestTotals(
         new=len(points) - replaced,
         replaced=replaced,
-        shared=copies + len(planned._shared) + len(planned.awaited),
+        shared=copies + len(planned._shared),
         too_short=too_short,
         rejected=sum(reject.kind == "rejected" for reject in rejects),
         tokens=int(encoded.token_counts.sum()),
@@ -275,7 +286,7 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
     )
 
 
-def rejected_reasons(planned: PlannedBlock, texts: TokenizedTexts) -> list[str]:
+def rejected_reasons(planned: PlannedBlock, texts: PreparedTexts) -> list[str]:
     """Why rows of a block cannot be used, those that are merely too short left out."""
     unfit = [(row.example, texts.unfit[text]) for row, text in planned._rows if text in texts.unfit]
     rejects = [*planned._rejects, *(_unfit(example, why) for example, why in unfit)]

@@ -76,6 +76,11 @@ class RemoteEncoder:
         """How the model was loaded."""
         return self.record.model
 
+    @property
+    def dim(self) -> int:
+        """Coordinates of a signature."""
+        return self.record.dim
+
     def space(self) -> Space:
         """The record of the space."""
         return self.record

@@ -21,12 +21,12 @@ from rise_store.ingest.block import (
 from rise_store.ingest.blocks import Blocks, Row
 from rise_store.ingest.conveyor import Conveyor
 from rise_store.ingest.dead_letters import DeadLetters
-from rise_store.ingest.encoding import Encoding, InProcess
+from rise_store.ingest.encoding import Encoding
 from rise_store.ingest.interrupt import Interrupt, interruptible
 from rise_store.ingest.ledger import RunLedger
 from rise_store.ingest.patience import PATIENCE_S, Notify, Patience
 from rise_store.ingest.report import MAX_REASONS, make_report
-from rise_store.ingest.texts import EncodedTexts, Encoder, TokenizedTexts, tokenize_texts
+from rise_store.ingest.texts import EncodedTexts, PreparedTexts
 from rise_store.records import IngestReport, IngestTotals
 from rise_store.store import Collection
 
@@ -38,11 +38,10 @@ Progress = Callable[[IngestTotals, int], None]  # totals of the blocks so far; t
 def ingest_examples(
     source: Iterable[Row],
     run: RunContext,
-    encoder: Encoder,
+    encoding: Encoding,
     collection: Collection,
     ledger: RunLedger,
     *,
-    encoding: Encoding | None = None,
     max_rejects: int | None = 0,
     dead_letters: DeadLetters | None = None,
     progress: Progress | None = None,
@@ -54,10 +53,9 @@ def ingest_examples(
     Args:
         source: examples, and rows that a reader could not use; read lazily, in a thread of its own.
         run: what the blocks of the run share.
-        encoder: tokenizes, and computes the signatures unless `encoding` does; of the collection's space.
+        encoding: the models at work; of the collection's space.
         collection: where they go.
         ledger: of the run; rows that it has receipts for are passed over.
-        encoding: models at work elsewhere than in this thread.
         max_rejects: rejected rows beyond which the run stops; None for no limit. Rows that are merely too short
             count in the report and never stop a run.
         dead_letters: takes the rows that were not stored.
@@ -72,9 +70,9 @@ def ingest_examples(
     """
     with interruptible() as interrupt:
         patience = Patience(patience_s, notify=notify, stop=lambda: interrupt.requested)
-        job = _Ingestion(source, run, encoder, collection, ledger, max_rejects, dead_letters, progress, interrupt)
+        job = _Ingestion(source, run, encoding, collection, ledger, max_rejects, dead_letters, progress, interrupt)
         try:
-            job.work(encoding or InProcess(encoder), patience)
+            job.work(patience)
         except KeyboardInterrupt:
             if interrupt.insisted:
                 raise
@@ -99,7 +97,7 @@ class _Ingestion:
         self,
         source: Iterable[Row],
         run: RunContext,
-        encoder: Encoder,
+        encoding: Encoding,
         collection: Collection,
         ledger: RunLedger,
         max_rejects: int | None,
@@ -110,7 +108,7 @@ class _Ingestion:
         self._started = time.monotonic()
         self._source = source
         self._run = run
-        self._encoder = encoder
+        self._encoding = encoding
         self._collection = collection
         self._ledger = ledger
         self._max_rejects = max_rejects
@@ -120,40 +118,45 @@ class _Ingestion:
         self._blocks = Blocks(
             source,
             ledger,
-            block_tokens=encoder.batch_tokens * BLOCK_BATCHES,
-            dim=encoder.dim,
+            block_tokens=encoding.batch_tokens * BLOCK_BATCHES,
+            dim=encoding.dim,
             max_rejects=max_rejects,
             stop=lambda: interrupt.requested or self._one_too_many is not None,
         )
         self._telling = threading.Lock()
         self._tokens = 0
         self._rejected = ledger.counts.rejected
+        self._counted: dict[int, int] = {}  # rejected rows of each block that is under way, as far as they are known
         self._one_too_many: str | None = None
         self._reasons: list[str] = []
         self._waited = 0.0
 
-    def work(self, encoding: Encoding, patience: Patience) -> None:
+    def work(self, patience: Patience) -> None:
         if self._is_too_many(self._rejected):  # an earlier attempt ended with it
             reasons = (r.reason for receipt in self._ledger.receipts() for r in receipt.rejects if r.kind == "rejected")
             self._one_too_many = next(islice(reasons, self._max_rejects, None), "rows were rejected")
         else:
 
-            def plan(block: Block, texts: Mapping[str, AwaitedText]) -> tuple[PlannedBlock, TokenizedTexts]:
+            def plan(block: Block, texts: Mapping[str, AwaitedText]) -> tuple[PlannedBlock, PreparedTexts]:
                 planned = patience(lambda: plan_block(block, self._run, self._collection, texts))
-                tokenized = tokenize_texts(planned.texts, self._encoder)
-                self._count(rejected_reasons(planned, tokenized))
-                return planned, tokenized
+                prepared = self._encoding.prepare(planned.texts)
+                reasons = rejected_reasons(planned, prepared)
+                self._counted[block.first] = len(reasons)
+                self._count(reasons)
+                return planned, prepared
 
             def store(planned: PlannedBlock, encoded: EncodedTexts) -> None:
                 receipt = patience(lambda: store_block(planned, encoded, self._run, self._collection))
                 if self._dead_letters is not None:
                     self._dead_letters.write(receipt.rejects)
                 patience(lambda: self._ledger.record(receipt))
+                reasons = [r.reason for r in receipt.rejects if r.kind == "rejected"]
+                self._count(reasons[self._counted.pop(planned.block.first) :])  # what only the tokenizer knew
                 self._reasons += [r.reason for r in receipt.rejects][: MAX_REASONS - len(self._reasons)]
                 self._tell(0)
 
-            Conveyor(self._blocks, plan, store, self._encoder.dim, self._interrupt).run(encoding, self._tell)
-            self._waited = encoding.waited
+            Conveyor(self._blocks, plan, store, self._encoding.dim, self._interrupt).run(self._encoding, self._tell)
+            self._waited = self._encoding.waited
         if self._blocks.failure is not None:
             raise self._blocks.failure
         if self._one_too_many is not None:
@@ -191,10 +194,11 @@ class _Ingestion:
         return self._max_rejects is not None and rejected > self._max_rejects
 
     def _count(self, reasons: list[str]) -> None:
-        before = self._rejected
-        self._rejected += len(reasons)
-        if self._max_rejects is not None and self._is_too_many(self._rejected) and self._one_too_many is None:
-            self._one_too_many = reasons[self._max_rejects - before]
+        with self._telling:
+            before = self._rejected
+            self._rejected += len(reasons)
+            if self._max_rejects is not None and self._is_too_many(self._rejected) and self._one_too_many is None:
+                self._one_too_many = reasons[self._max_rejects - before]
 
     def _explanation(self, reason: str) -> str:
         rejected = self._ledger.counts.rejected

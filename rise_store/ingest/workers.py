@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any
+
+import numpy.typing as npt
 
 from rise_store.errors import SignatureError, SpaceMismatchError, WorkerError
 from rise_store.ingest.encoding import EncodedBlock, TokenizedBlock
 from rise_store.ingest.feed import Feed
 from rise_store.ingest.remote import EncoderRecipe, RemoteEncoder
-from rise_store.ingest.texts import EncodedTexts, TokenProgress
+from rise_store.ingest.texts import EncodedTexts, PlainTexts, TokenProgress
 from rise_store.ingest.worker import Begun, Done, Dropped, Dying, Failed, FromWorker, Texts, Tokens
 from rise_store.ingest.worker_process import WorkerProcess
+from rise_store.records import EstimatorConfig
 
 BLOCKS_AT_ONCE = 2  # of a worker: one for the model, one whose texts are tokenized meanwhile
 PATIENCE_S = 30.0  # silence of a worker after which others do its blocks too
@@ -57,37 +61,47 @@ class WorkerPool:
     A context manager: leaving it ends the processes.
     """
 
-    def __init__(
-        self,
-        recipe: EncoderRecipe,
-        devices: Sequence[str],
-        *,
-        threads: int | None = None,
-        patience_s: float = PATIENCE_S,
-    ) -> None:
-        """Start a worker on each of `devices`, and wait until the model of the first one is loaded.
+    def __init__(self, devices: Sequence[str], *, threads: int | None = None, patience_s: float = PATIENCE_S) -> None:
+        """Workers that `load` starts.
 
         Args:
-            recipe: what each of them loads.
             devices: where each one's model goes: cpu, cuda:0 ...
             threads: of torch in each worker; None leaves it to torch.
             patience_s: seconds of silence after which others do the blocks of a worker too.
-
-        Raises:
-            ModelError, ConfigError, SpaceMismatchError: the model cannot be loaded.
-            WorkerError: the workers die of it.
         """
-        self.ahead = len(devices) + 1
-        self._recipe = recipe
-        self._threads = threads
+        self.ahead = len(devices) * BLOCKS_AT_ONCE + 1
         self.patience_s = patience_s
+        self._threads = threads
         self._events: SimpleQueue[tuple[WorkerProcess | Feed, Any]] = SimpleQueue()
         self._places = [_Place(device) for device in devices]
         self._tasks: dict[int, _Task] = {}
         self._queue: deque[int] = deque()  # numbers of blocks that nobody does
         self._results: deque[EncodedBlock] = deque()
         self._tickets = count()
+        self._recipe: EncoderRecipe | None = None
         self._encoder: RemoteEncoder | None = None
+
+    def load(
+        self,
+        model: str | Path,
+        config: EstimatorConfig | None,
+        *,
+        tables: Mapping[str, npt.NDArray[Any]] | None = None,
+        **options: Any,
+    ) -> RemoteEncoder:
+        """Start the workers, wait until the model of the first one is loaded, and say what it is.
+
+        Args:
+            model: hub name, local folder or GGUF file.
+            config: estimator settings; the published ones if None.
+            tables: sketch tables of a space that exists; drawn if None.
+            options: of `SignatureEncoder.from_pretrained`, but the device.
+
+        Raises:
+            ModelError, ConfigError, SpaceMismatchError: the model cannot be loaded.
+            WorkerError: the workers die of it.
+        """
+        self._recipe = EncoderRecipe(model, config, tables, options)
         try:
             for place in self._places:
                 self._start(place)
@@ -96,12 +110,27 @@ class WorkerPool:
         except BaseException:
             self.close()
             raise
+        return self._encoder
 
     @property
     def encoder(self) -> RemoteEncoder:
-        """What the workers load, as this process knows it."""
+        """What the workers have loaded."""
         assert self._encoder is not None
         return self._encoder
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens that a model encodes at once."""
+        return self.encoder.batch_tokens
+
+    @property
+    def dim(self) -> int:
+        """Coordinates of a signature."""
+        return self.encoder.dim
+
+    def prepare(self, texts: Sequence[str]) -> PlainTexts:
+        """Leave texts to the workers to tokenize."""
+        return PlainTexts(tuple(texts))
 
     @property
     def waited(self) -> float:
@@ -159,6 +188,7 @@ class WorkerPool:
         return [place.worker for place in self._places if place.worker is not None]
 
     def _start(self, place: _Place) -> None:
+        assert self._recipe is not None
         place.worker = WorkerProcess(self._recipe, place.device, self._threads, lambda *event: self._events.put(event))
 
     def _hear(self, progress: TokenProgress | None = None, feed: Feed | None = None) -> None:
@@ -213,7 +243,8 @@ class WorkerPool:
         elif encoder.fingerprint != self._encoder.fingerprint:
             raise SpaceMismatchError(
                 f"the worker on {place.device} loaded another model than the others ({encoder.fingerprint}, not "
-                f"{self._encoder.fingerprint}): {self._recipe.model} has changed meanwhile. Run the same command again"
+                f"{self._encoder.fingerprint}): {encoder.reference.name} has changed meanwhile. Run the same command "
+                "again"
             )
 
     def _finish(self, worker: WorkerProcess, ticket: int, result: EncodedTexts | SignatureError | WorkerError) -> None:
