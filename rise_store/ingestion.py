@@ -172,6 +172,6 @@ def _rows(corpus: Iterable[Any]) -> Iterator[Example | RejectedRow]:
             try:
                 yield parse_row(row, location)
             except InputError as error:
-                yield RejectedRow(location, str(error))
+                yield RejectedRow(location, str(error), row=row)
         else:
             raise InputError(f"{location} is a {type(row).__name__}; give examples as records or as rows (dicts)")

@@ -88,10 +88,12 @@ class LineSource:
 
     def _open(self) -> AbstractContextManager[BinaryIO]:
         if self._is_stdin:
-            # Left open: it is the process's, not ours. Below its buffer, whose lock a thread that waits for input would
-            # still hold when the interpreter ends, which is fatal to it.
+            # Left open: it is the process's, not ours. With a buffer of our own: the interpreter cannot end while a
+            # thread that waits for input holds the lock of the one that is its own.
             buffer = sys.stdin.buffer
-            return nullcontext(getattr(buffer, "raw", buffer))
+            if isinstance(getattr(buffer, "raw", None), io.FileIO):
+                return open(buffer.fileno(), "rb", closefd=False)
+            return nullcontext(buffer)
         return self._path.open("rb")
 
     def _compression(self, head: bytes) -> str:
