@@ -21,6 +21,7 @@ from rise_store.ingest import (
     Notify,
     Placement,
     Progress,
+    RayCluster,
     RunContext,
     RunLedger,
     WorkerPool,
@@ -66,6 +67,7 @@ class Ingestion:
         hnsw: bool = False,
         workers: int | None = None,
         gpus: Sequence[int] = (),
+        ray: str | None = None,
         **options: Unpack[IngestOptions],
     ) -> IngestReport:
         """Store the signatures of a corpus; what is stored already costs nothing.
@@ -89,6 +91,8 @@ class Ingestion:
             hnsw: whether a new space has a graph for approximate search.
             workers: processes that encode, each with the model; they share the CPU unless `device` names another one.
             gpus: numbers of GPUs, each of which gets such a process.
+            ray: address of a Ray cluster whose machines do the work, or "" for RAY_ADDRESS, else one of this machine alone;
+                the store must be on a server. `workers` says how many; by default one for each GPU, or core, it has.
             options: format, encoding ...: see `SourceOptions`; dtype, device, revision, trust_remote_code,
                 device_map ...: see `LoadOptions`.
 
@@ -105,11 +109,18 @@ class Ingestion:
         source = _source(corpus, reading)
         record = validated(Dataset, "dataset", {"name": dataset}) if isinstance(dataset, str) else dataset
         storage = StorageChoice(profile, quantization, hnsw)
-        placement = Placement.choose(workers, gpus, loading)
+        placement = None if ray is not None else Placement.choose(workers, gpus, loading)
         with ExitStack() as started:
             choice: dict[str, Any] = {"space": space, "new_space": new_space, "storage": storage}
-            encoding: Encoding
-            if placement is None:
+            encoding: Encoding | RayCluster
+            if ray is not None:
+                if gpus:
+                    raise ConfigError("--gpus names GPUs of this machine; with --ray, say --workers, and --device cuda")
+                encoding = cluster = started.enter_context(
+                    RayCluster(ray or None, self._backend.location, workers=workers)
+                )
+                _, collection = self._encoders.for_ingest(_named(model), config, loading, cluster.load, **choice)
+            elif placement is None:
                 encoder, collection = self._encoders.for_ingest(model, config, loading, self._encoders.load, **choice)
                 encoding = InProcess(encoder)
             else:

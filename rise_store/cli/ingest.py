@@ -91,6 +91,7 @@ def ingest(
     estimator: tuple[str, ...],
     workers: int | None,
     gpus: tuple[int, ...],
+    ray: str | None,
     format_: str,
     **options: Unpack[IngestOptions],
 ) -> None:
@@ -129,6 +130,7 @@ def ingest(
             hnsw=hnsw,
             workers=workers,
             gpus=gpus,
+            ray=ray,
             **loading,
         )
     if format_ == "json":

@@ -11,8 +11,16 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def schedule_options(command: Command) -> Command:
-    """`--workers` and `--gpus`."""
+    """`--workers`, `--gpus` and `--ray`."""
     for option in (
+        click.option(
+            "--ray",
+            is_flag=False,
+            flag_value="",
+            metavar="[ADDRESS]",
+            help="Let the machines of a Ray cluster plan, encode and store (extra ray); the store must be on a server. "
+            "[default ADDRESS: RAY_ADDRESS, else this machine alone]",
+        ),
         click.option(
             "--gpus",
             default="",
@@ -24,7 +32,8 @@ def schedule_options(command: Command) -> Command:
             "--workers",
             type=click.IntRange(min=1),
             metavar="N",
-            help="Encode in N processes, which share the CPU unless --device names another device. "
+            help="Encode in N processes, which share the CPU unless --device names another device; with --ray, N on "
+            "its machines. "
             "[default: in the process of the command]",
         ),
     ):

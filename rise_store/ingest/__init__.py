@@ -7,6 +7,7 @@ from rise_store.ingest.encoding import EncodedBlock, Encoding, InProcess, Tokeni
 from rise_store.ingest.ledger import RunLedger
 from rise_store.ingest.patience import PATIENCE_S, Notify, Patience
 from rise_store.ingest.placement import Placement
+from rise_store.ingest.ray import RayCluster
 from rise_store.ingest.schedule import Progress, ingest_examples
 from rise_store.ingest.texts import Encoder
 from rise_store.ingest.workers import WorkerPool
@@ -24,6 +25,7 @@ __all__ = [
     "Patience",
     "Placement",
     "Progress",
+    "RayCluster",
     "RunContext",
     "RunLedger",
     "TokenizedBlock",

@@ -25,9 +25,10 @@ from rise_store.ingest.encoding import Encoding
 from rise_store.ingest.interrupt import Interrupt, interruptible
 from rise_store.ingest.ledger import RunLedger
 from rise_store.ingest.patience import PATIENCE_S, Notify, Patience
+from rise_store.ingest.ray import RayCluster
 from rise_store.ingest.report import MAX_REASONS, make_report
 from rise_store.ingest.texts import EncodedTexts, PreparedTexts
-from rise_store.records import IngestReport, IngestTotals
+from rise_store.records import IngestReport, IngestTotals, Receipt
 from rise_store.store import Collection
 
 BLOCK_BATCHES = 8  # model batches in a block: what a crash may cost, and what sorting by length works on
@@ -38,7 +39,7 @@ Progress = Callable[[IngestTotals, int], None]  # totals of the blocks so far; t
 def ingest_examples(
     source: Iterable[Row],
     run: RunContext,
-    encoding: Encoding,
+    encoding: Encoding | RayCluster,
     collection: Collection,
     ledger: RunLedger,
     *,
@@ -53,7 +54,7 @@ def ingest_examples(
     Args:
         source: examples, and rows that a reader could not use; read lazily, in a thread of its own.
         run: what the blocks of the run share.
-        encoding: the models at work; of the collection's space.
+        encoding: the models at work here, or machines that also store; of the collection's space.
         collection: where they go.
         ledger: of the run; rows that it has receipts for are passed over.
         max_rejects: rejected rows beyond which the run stops; None for no limit. Rows that are merely too short
@@ -97,7 +98,7 @@ class _Ingestion:
         self,
         source: Iterable[Row],
         run: RunContext,
-        encoding: Encoding,
+        encoding: Encoding | RayCluster,
         collection: Collection,
         ledger: RunLedger,
         max_rejects: int | None,
@@ -135,34 +136,41 @@ class _Ingestion:
         if self._is_too_many(self._rejected):  # an earlier attempt ended with it
             reasons = (r.reason for receipt in self._ledger.receipts() for r in receipt.rejects if r.kind == "rejected")
             self._one_too_many = next(islice(reasons, self._max_rejects, None), "rows were rejected")
+        elif isinstance(encoding := self._encoding, RayCluster):
+            for receipt in encoding.run(iter(self._blocks), self._run, patience.seconds):
+                self._keep(receipt, patience)
+                self._tell(receipt.counts.tokens)
         else:
 
             def plan(block: Block, texts: Mapping[str, AwaitedText]) -> tuple[PlannedBlock, PreparedTexts]:
                 planned = patience(lambda: plan_block(block, self._run, self._collection, texts))
-                prepared = self._encoding.prepare(planned.texts)
+                prepared = encoding.prepare(planned.texts)
                 reasons = rejected_reasons(planned, prepared)
                 self._counted[block.first] = len(reasons)
                 self._count(reasons)
                 return planned, prepared
 
             def store(planned: PlannedBlock, encoded: EncodedTexts) -> None:
-                receipt = patience(lambda: store_block(planned, encoded, self._run, self._collection))
-                if self._dead_letters is not None:
-                    self._dead_letters.write(receipt.rejects)
-                patience(lambda: self._ledger.record(receipt))
-                reasons = [r.reason for r in receipt.rejects if r.kind == "rejected"]
-                self._count(reasons[self._counted.pop(planned.block.first) :])  # what only the tokenizer knew
-                self._reasons += [r.reason for r in receipt.rejects][: MAX_REASONS - len(self._reasons)]
-                self._tell(0)
+                self._keep(patience(lambda: store_block(planned, encoded, self._run, self._collection)), patience)
 
-            Conveyor(self._blocks, plan, store, self._encoding.dim, self._interrupt).run(self._encoding, self._tell)
-            self._waited = self._encoding.waited
+            Conveyor(self._blocks, plan, store, encoding.dim, self._interrupt).run(encoding, self._tell)
+            self._waited = encoding.waited
         if self._blocks.failure is not None:
             raise self._blocks.failure
         if self._one_too_many is not None:
             raise InputError(self._explanation(self._one_too_many))
         if self._interrupt.requested:
             raise KeyboardInterrupt
+
+    def _keep(self, receipt: Receipt, patience: Patience) -> None:
+        """What follows once the store has acknowledged a block."""
+        if self._dead_letters is not None:
+            self._dead_letters.write(receipt.rejects)
+        patience(lambda: self._ledger.record(receipt))
+        reasons = [reject.reason for reject in receipt.rejects if reject.kind == "rejected"]
+        self._count(reasons[self._counted.pop(receipt.first, 0) :])  # those that were not known before
+        self._reasons += [reject.reason for reject in receipt.rejects][: MAX_REASONS - len(self._reasons)]
+        self._tell(0)
 
     def interrupted(self, by: str) -> Interrupted:
         done = self._ledger.counts.new + self._ledger.counts.replaced
