@@ -91,8 +91,8 @@ class Ingestion:
             hnsw: whether a new space has a graph for approximate search.
             workers: processes that encode, each with the model; they share the CPU unless `device` names another one.
             gpus: numbers of GPUs, each of which gets such a process.
-            ray: address of a Ray cluster whose machines do the work, or "" for RAY_ADDRESS, else one of this machine alone;
-                the store must be on a server. `workers` says how many; by default one for each GPU, or core, it has.
+            ray: address of a Ray cluster whose machines do the work, or "" for RAY_ADDRESS, else for this machine; the
+                store must be on a server. `workers` says how many; by default one for each GPU, or core, it has.
             options: format, encoding ...: see `SourceOptions`; dtype, device, revision, trust_remote_code,
                 device_map ...: see `LoadOptions`.
 

@@ -20,14 +20,12 @@ import numpy.typing as npt
 
 from rise_store.errors import ConfigError, RiseStoreError, WorkerError
 from rise_store.ingest.block import Block, RunContext
-from rise_store.ingest.ray_worker import RayWorker, Work, describe
+from rise_store.ingest.ray_worker import Attempts, RayWorker, Work, describe
 from rise_store.ingest.remote import EncoderRecipe, RemoteEncoder
 from rise_store.records import EstimatorConfig, Receipt
 from rise_store.store.location import is_server
 
 BLOCKS_AT_ONCE = 3  # of a worker: one that it works on, others that lie ready
-TRIES_OF_A_BLOCK = 3  # workers that it may end, and one more
-
 _POLL_S = 0.2
 
 
@@ -116,7 +114,7 @@ class RayCluster:
             patience_s: seconds that a worker waits for a store that cannot be reached.
 
         Raises:
-            WorkerError: a block ended several workers, or the cluster failed.
+            WorkerError: a block ended two workers, or the cluster failed.
             RiseStoreError: what a worker says.
         """
         assert self._recipe is not None
@@ -127,7 +125,7 @@ class RayCluster:
         from rise_store.ingest.ray_source import BlockSource
 
         work = Work(
-            recipe=replace(self._recipe, options={**self._recipe.options}),
+            recipe=self._recipe,
             threads=None if self._gpus else 1,
             location=self._location,
             fingerprint=self.encoder.fingerprint,
@@ -137,17 +135,16 @@ class RayCluster:
         )
         queue = Queue(actor_options={"num_cpus": 0})
         feed = _Feed(blocks, queue, self._workers * BLOCKS_AT_ONCE)
-        results = (
+        attempts = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Attempts).remote()
+        results = iter(
             ray.data.read_datasource(BlockSource(queue), override_num_blocks=1, num_cpus=0)
             .map_batches(
                 RayWorker,
                 batch_size=1,
                 compute=ray.data.ActorPoolStrategy(size=self._workers),
-                fn_constructor_args=(work,),
+                fn_constructor_args=(work, attempts),
                 num_cpus=1,
                 num_gpus=self._gpus or None,
-                max_restarts=-1,
-                max_task_retries=TRIES_OF_A_BLOCK - 1,
             )
             .iter_rows()
         )
@@ -160,8 +157,8 @@ class RayCluster:
                 yield result
         except RayError as error:
             raise WorkerError(
-                f"workers on Ray ended several times with the same block, one of {feed.places()}: {_first_line(error)}. "
-                "What was stored is kept: look for what ends them, and run the same command again"
+                f"the Ray cluster failed: {_first_line(error)}. What was stored is kept: look into Ray's logs, and run "
+                "the same command again"
             ) from error
         finally:
             feed.close()
@@ -209,12 +206,6 @@ class _Feed:
             self._closed = True
             self._change.notify_all()
 
-    def places(self) -> str:
-        """Where the blocks that are under way begin."""
-        with self._change:
-            blocks = sorted(self._under_way.values(), key=lambda block: block.first)
-        return ", ".join(getattr(block.rows[0], "location", "") or f"row {block.first}" for block in blocks)
-
     def _run(self) -> None:
         try:
             for block in self._blocks:
@@ -241,7 +232,6 @@ class _Feed:
 def _connect(address: str | None) -> tuple[Any, bool]:
     """Ray, connected, and whether that is our doing."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to anyone
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
         import ray.data

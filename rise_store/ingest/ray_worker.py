@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import pickle
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from rise_store.errors import RiseStoreError
+from rise_store.errors import RiseStoreError, WorkerError
 from rise_store.ingest.block import Block, RunContext, ingest_block
 from rise_store.ingest.patience import Patience
 from rise_store.ingest.remote import EncoderRecipe, RemoteEncoder
 from rise_store.records import Receipt
 from rise_store.store import Tombstones, open_store
+
+DEATHS_OF_A_BLOCK = 2  # workers that it may end
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,18 @@ def describe(recipe: EncoderRecipe) -> RemoteEncoder | RiseStoreError:
         return error
 
 
+class Attempts:
+    """An actor that counts how often workers began with a block: Ray repeats one that ends them for ever."""
+
+    def __init__(self) -> None:
+        self._begun: Counter[int] = Counter()
+
+    def begin(self, first: int) -> int:
+        """How many workers have begun, this one included, with the block of this first row."""
+        self._begun[first] += 1
+        return self._begun[first]
+
+
 class RayWorker:
     """An actor with a model and a connection to the store: takes blocks, gives receipts.
 
@@ -41,8 +56,9 @@ class RayWorker:
     Ray would wrap them.
     """
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, attempts: Any) -> None:
         self._work = work
+        self._attempts = attempts
         self._failure: RiseStoreError | None = None
         try:
             self._open()
@@ -71,6 +87,14 @@ class RayWorker:
     def _ingest(self, block: Block) -> Receipt | RiseStoreError:
         if self._failure is not None:
             return self._failure
+        import ray
+
+        if ray.get(self._attempts.begin.remote(block.first)) > DEATHS_OF_A_BLOCK:
+            places = [row.location or f"row {block.first + number}" for number, row in enumerate(block.rows)]
+            return WorkerError(
+                f"{places[0]} to {places[-1]}: {DEATHS_OF_A_BLOCK} workers on Ray ended while they worked on them. The "
+                "blocks that were stored are kept: leave these rows out, or make room, and run the same command again"
+            )
         try:
             return self._patience(lambda: ingest_block(block, self._run, self._encoder, self._collection))
         except RiseStoreError as error:
