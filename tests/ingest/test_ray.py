@@ -87,7 +87,6 @@ def test_two_workers_store_what_one_process_stores(store: OpenStore, tiny_model:
     report = store.ingest(ROWS, dataset="stories", model=tiny_model, config=SMALL, ray="", workers=2)
     assert (report.state, report.new, report.stored) == ("COMPLETE", len(ROWS), len(ROWS))
     assert_all_stored_once(store, here)
-    assert len({receipt.worker for receipt in receipts(store)}) == 2
     assert all(not receipt.worker.endswith(f":{os.getpid()}") for receipt in receipts(store))
 
 
@@ -105,6 +104,7 @@ def test_the_blocks_of_a_killed_worker_are_done_by_another(
         ROWS, dataset="stories", model=tiny_model, config=SMALL, ray="", workers=2, progress=kill_first
     )
     assert killed
+    assert {receipt.worker.endswith(f":{killed[0]}") for receipt in receipts(store)} == {True, False}
     assert (report.state, report.new + report.recovered, report.stored) == ("COMPLETE", len(ROWS), len(ROWS))
     assert_all_stored_once(store, here)
 
@@ -131,7 +131,7 @@ def test_errors_are_those_of_one_process(store: OpenStore, tiny_model: Path, tmp
     with pytest.raises(ModelError, match="there is no model folder at"):
         store.ingest(ROWS[:1], dataset="d", model=tmp_path / "none", config=SMALL, ray="", workers=1)
     rows = [ROWS[0], {"id": "bad", "text": 5}, ROWS[1]]
-    with pytest.raises(InputError, match='row 2: "text".*the good rows before it are stored'):
+    with pytest.raises(InputError, match=r'row 2: "text".*the good rows before it are stored'):
         store.ingest(rows, dataset="d", model=tiny_model, config=SMALL, ray="", workers=1)
     assert set(store.dataset("d")) == {"row-0"}
 
