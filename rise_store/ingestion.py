@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from typing_extensions import Unpack
 
 from rise_store.corpus import ExampleReader, RejectedRow, SourceOptions, open_examples, parse_row
+from rise_store.corpus.chat import ChatRenderer
 from rise_store.encoders import Encoders, LoadOptions
 from rise_store.errors import ConfigError, InputError
 from rise_store.ingest import (
@@ -27,9 +28,10 @@ from rise_store.ingest import (
     WorkerPool,
     ingest_examples,
 )
+from rise_store.ingest.registry import check_dataset_license, register, registration_lines
 from rise_store.profiles import CoarseBits, Profile, StorageChoice
 from rise_store.records import Dataset, EstimatorConfig, Example, IngestReport, validated
-from rise_store.store import Backend, Tombstones
+from rise_store.store import Backend, Collection, Tombstones
 
 if TYPE_CHECKING:
     from rise_store.signature import SignatureEncoder
@@ -59,9 +61,11 @@ class Ingestion:
         keep_text: KeepText = "full",
         max_rejects: int | None = 0,
         rejects: str | Path | None = None,
+        partial: bool = False,
+        strict: bool = False,
+        notify: Notify = lambda line: None,
         progress: Progress | None = None,
         patience: float = PATIENCE_S,
-        notify: Notify | None = None,
         profile: Profile | None = None,
         quantization: CoarseBits | None = None,
         hnsw: bool = False,
@@ -83,9 +87,12 @@ class Ingestion:
             max_rejects: rejected rows beyond which the run stops; None for no limit.
             rejects: file that takes the rows which were not stored, one `Reject` record a line; made with the first of
                 them, readable by its owner only. `{run}` in it stands for the first 8 characters of the run's id.
+            partial: the corpus is only a part of this version of the dataset: nothing is marked as vanished.
+            strict: refuse licences that SPDX does not know, of the dataset and of rows.
+            notify: is told lines for people as they come up: a registration that changed, a run that goes on, a
+                store that goes away or is back.
             progress: is told of every batch and block.
             patience: seconds that the run waits for a store that cannot be reached, each time that it goes away.
-            notify: is told in a line when the store goes away, and when it is back.
             profile: how a new space keeps signatures: float16 (default), turbo8, turbo4, or small (352 coordinates).
             quantization: bits of a second, coarser copy that approximate search of a new space scans.
             hnsw: whether a new space has a graph for approximate search.
@@ -108,30 +115,35 @@ class Ingestion:
         reading, loading = split_options(options)
         source = _source(corpus, reading)
         record = validated(Dataset, "dataset", {"name": dataset}) if isinstance(dataset, str) else dataset
+        check_dataset_license(record, strict)
         storage = StorageChoice(profile, quantization, hnsw)
-        placement = None if ray is not None else Placement.choose(workers, gpus, loading)
         with ExitStack() as started:
-            choice: dict[str, Any] = {"space": space, "new_space": new_space, "storage": storage}
-            encoding: Encoding | RayCluster
-            if ray is not None:
-                if gpus:
-                    raise ConfigError("--gpus names GPUs of this machine; with --ray, say --workers, and --device cuda")
-                encoding = cluster = started.enter_context(
-                    RayCluster(ray or None, self._backend.location, workers=workers)
-                )
-                _, collection = self._encoders.for_ingest(_named(model), config, loading, cluster.load, **choice)
-            elif placement is None:
-                encoder, collection = self._encoders.for_ingest(model, config, loading, self._encoders.load, **choice)
-                encoding = InProcess(encoder)
-            else:
-                encoding = pool = started.enter_context(WorkerPool(placement.devices, threads=placement.threads))
-                _, collection = self._encoders.for_ingest(_named(model), config, loading, pool.load, **choice)
-            catalogue = self._backend.catalogue()
-            manifests = source.manifests() if isinstance(source, ExampleReader) else ()
-            ledger = RunLedger.begin(
-                catalogue, record, collection.space.fingerprint, manifests, {"keep_text": keep_text}
+            encoding, render_chat, collection = self._models(
+                started,
+                model,
+                config,
+                loading,
+                workers=workers,
+                gpus=gpus,
+                ray=ray,
+                space=space,
+                new_space=new_space,
+                storage=storage,
             )
-            run = RunContext(record, keep_text, ledger.run.id, Tombstones(catalogue), ledger.run.attempts > 1)
+            if isinstance(source, ExampleReader):
+                source.render_chat = render_chat
+            catalogue = self._backend.catalogue()
+            registration = register(catalogue, record, strict=strict)
+            for line in registration_lines(registration):
+                notify(line)
+            record = registration.dataset
+            manifests = source.manifests() if isinstance(source, ExampleReader) else ()
+            reading_settings = source.settings if isinstance(source, ExampleReader) else {}
+            settings = {**reading_settings, "keep_text": keep_text, "strict": strict, "partial": partial}
+            ledger = RunLedger.begin(catalogue, record, collection.space.fingerprint, manifests, settings)
+            if ledger.run.attempts > 1:
+                notify(f"resuming run {ledger.run.id}: {ledger.resumed_rows:,} rows are done")
+            run = RunContext(record, keep_text, ledger.run.id, Tombstones(catalogue), strict)
             report = ingest_examples(
                 source,
                 run,
@@ -147,11 +159,35 @@ class Ingestion:
             collection.tidy()  # also after a run without news: an earlier one may have been killed before it
             return report
 
-
-def _named(model: str | Path | SignatureEncoder | None) -> str | Path | None:
-    if model is None or isinstance(model, str | Path):
-        return model
-    raise ConfigError("workers load the model themselves: give its name or folder instead of an encoder")
+    def _models(
+        self,
+        started: ExitStack,
+        model: str | Path | SignatureEncoder | None,
+        config: EstimatorConfig | None,
+        loading: LoadOptions,
+        *,
+        workers: int | None,
+        gpus: Sequence[int],
+        ray: str | None,
+        **choice: Any,
+    ) -> tuple[Encoding | RayCluster, ChatRenderer, Collection]:
+        """The models at work, whose processes `started` ends, how they render chats, and where signatures go."""
+        hosts: WorkerPool | RayCluster
+        if ray is not None:
+            if gpus:
+                raise ConfigError("--gpus names GPUs of this machine: with --ray, say --workers, and --device cuda")
+            hosts = RayCluster(ray or None, self._backend.location, workers=workers)
+        else:
+            placement = Placement.choose(workers, gpus, loading)
+            if placement is None:
+                own, collection = self._encoders.for_ingest(model, config, loading, self._encoders.load, **choice)
+                return InProcess(own), own.render_chat, collection
+            hosts = WorkerPool(placement.devices, threads=placement.threads)
+        started.enter_context(hosts)
+        if not (model is None or isinstance(model, str | Path)):
+            raise ConfigError("workers load the model themselves: give its name or folder instead of an encoder")
+        encoder, collection = self._encoders.for_ingest(model, config, loading, hosts.load, **choice)
+        return hosts, encoder.render_chat, collection
 
 
 def split_options(options: IngestOptions) -> tuple[SourceOptions, LoadOptions]:

@@ -12,13 +12,16 @@ import click
 
 from rise_store.cli.annotate import annotate
 from rise_store.cli.completion import completion
+from rise_store.cli.datasets import datasets, register
 from rise_store.cli.delete import compact, delete
 from rise_store.cli.demo import demo
 from rise_store.cli.index import index
 from rise_store.cli.info import info
 from rise_store.cli.ingest import ingest
+from rise_store.cli.preview import preview
 from rise_store.cli.query import query
 from rise_store.cli.recall import recall
+from rise_store.cli.runs import run, runs
 from rise_store.cli.signatures import signatures
 from rise_store.cli.snapshot import restore, snapshot
 from rise_store.cli.transfer import export, import_, migrate
@@ -56,7 +59,10 @@ def cli() -> None:
 
 for command in (ingest, query, info, verify, snapshot, restore, signatures, demo, completion, recall, index):
     cli.add_command(command)
+cli.add_command(preview)
 for command in (delete, compact, annotate, export, import_, migrate):
+    cli.add_command(command)
+for command in (register, datasets, runs, run):
     cli.add_command(command)
 
 

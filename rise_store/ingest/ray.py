@@ -129,8 +129,7 @@ class RayCluster:
             threads=None if self._gpus else 1,
             location=self._location,
             fingerprint=self.encoder.fingerprint,
-            # A worker that dies may have stored a block without a receipt, as in a run that was cut off.
-            run=replace(run, tombstones=None, resumed=True),
+            run=replace(run, tombstones=None),
             patience_s=patience_s,
         )
         queue = Queue(actor_options={"num_cpus": 0})

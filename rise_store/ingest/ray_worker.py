@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rise_store.errors import RiseStoreError, WorkerError
@@ -75,9 +75,7 @@ class RayWorker:
         self._collection = self._backend.open_collection(self._work.fingerprint)
         self._encoder.require_space(self._collection.space)
         run = self._work.run
-        self._run = RunContext(
-            run.dataset, run.keep_text, run.id, Tombstones(self._backend.catalogue()), resumed=run.resumed
-        )
+        self._run = replace(run, tombstones=Tombstones(self._backend.catalogue()))
         self._patience = Patience(self._work.patience_s)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[bytes]]:

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from itertools import islice
 
 from rise_store.errors import InputError, Interrupted, StoreError, StoreUnreachableError
 from rise_store.ingest.block import (
@@ -26,7 +25,7 @@ from rise_store.ingest.interrupt import Interrupt, interruptible
 from rise_store.ingest.ledger import RunLedger
 from rise_store.ingest.patience import PATIENCE_S, Notify, Patience
 from rise_store.ingest.ray import RayCluster
-from rise_store.ingest.report import MAX_REASONS, make_report
+from rise_store.ingest.report import make_report
 from rise_store.ingest.texts import EncodedTexts, PreparedTexts
 from rise_store.records import IngestReport, IngestTotals, Receipt
 from rise_store.store import Collection
@@ -129,38 +128,37 @@ class _Ingestion:
         self._rejected = ledger.counts.rejected
         self._counted: dict[int, int] = {}  # rejected rows of each block that is under way, as far as they are known
         self._one_too_many: str | None = None
-        self._reasons: list[str] = []
         self._waited = 0.0
 
     def work(self, patience: Patience) -> None:
-        if self._is_too_many(self._rejected):  # an earlier attempt ended with it
-            reasons = (r.reason for receipt in self._ledger.receipts() for r in receipt.rejects if r.kind == "rejected")
-            self._one_too_many = next(islice(reasons, self._max_rejects, None), "rows were rejected")
-        elif isinstance(encoding := self._encoding, RayCluster):
+        encoding = self._encoding
+        if isinstance(encoding, RayCluster):
             for receipt in encoding.run(iter(self._blocks), self._run, patience.seconds):
                 self._keep(receipt, patience)
                 self._tell(receipt.counts.tokens)
         else:
-
-            def plan(block: Block, texts: Mapping[str, AwaitedText]) -> tuple[PlannedBlock, PreparedTexts]:
-                planned = patience(lambda: plan_block(block, self._run, self._collection, texts))
-                prepared = encoding.prepare(planned.texts)
-                reasons = rejected_reasons(planned, prepared)
-                self._counted[block.first] = len(reasons)
-                self._count(reasons)
-                return planned, prepared
-
-            def store(planned: PlannedBlock, encoded: EncodedTexts) -> None:
-                self._keep(patience(lambda: store_block(planned, encoded, self._run, self._collection)), patience)
-
-            Conveyor(self._blocks, plan, store, encoding.dim, self._interrupt).run(encoding, self._tell)
-            self._waited = encoding.waited
+            self._convey(encoding, patience)
+        self._waited = encoding.waited
         if self._blocks.failure is not None:
             raise self._blocks.failure
         if self._one_too_many is not None:
             raise InputError(self._explanation(self._one_too_many))
         if self._interrupt.requested:
             raise KeyboardInterrupt
+
+    def _convey(self, encoding: Encoding, patience: Patience) -> None:
+        def plan(block: Block, texts: Mapping[str, AwaitedText]) -> tuple[PlannedBlock, PreparedTexts]:
+            planned = patience(lambda: plan_block(block, self._run, self._collection, texts))
+            prepared = encoding.prepare(planned.texts)
+            reasons = rejected_reasons(planned, prepared)
+            self._counted[block.first] = len(reasons)
+            self._count(reasons)
+            return planned, prepared
+
+        def store(planned: PlannedBlock, encoded: EncodedTexts) -> None:
+            self._keep(patience(lambda: store_block(planned, encoded, self._run, self._collection)), patience)
+
+        Conveyor(self._blocks, plan, store, encoding.dim, self._interrupt).run(encoding, self._tell)
 
     def _keep(self, receipt: Receipt, patience: Patience) -> None:
         """What follows once the store has acknowledged a block."""
@@ -169,7 +167,6 @@ class _Ingestion:
         patience(lambda: self._ledger.record(receipt))
         reasons = [reject.reason for reject in receipt.rejects if reject.kind == "rejected"]
         self._count(reasons[self._counted.pop(receipt.first, 0) :])  # those that were not known before
-        self._reasons += [reject.reason for reject in receipt.rejects][: MAX_REASONS - len(self._reasons)]
         self._tell(0)
 
     def interrupted(self, by: str) -> Interrupted:
@@ -188,7 +185,6 @@ class _Ingestion:
             seconds=time.monotonic() - self._started,
             encoded_tokens=self._tokens,
             model_waited=self._waited,
-            reasons=self._reasons,
             dead_letters=self._dead_letters,
         )
 
@@ -198,14 +194,11 @@ class _Ingestion:
             if self._progress is not None:
                 self._progress(self._ledger.counts, self._tokens)
 
-    def _is_too_many(self, rejected: int) -> bool:
-        return self._max_rejects is not None and rejected > self._max_rejects
-
     def _count(self, reasons: list[str]) -> None:
         with self._telling:
             before = self._rejected
             self._rejected += len(reasons)
-            if self._max_rejects is not None and self._is_too_many(self._rejected) and self._one_too_many is None:
+            if self._max_rejects is not None and self._rejected > self._max_rejects and self._one_too_many is None:
                 self._one_too_many = reasons[self._max_rejects - before]
 
     def _explanation(self, reason: str) -> str:

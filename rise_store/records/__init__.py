@@ -12,6 +12,7 @@ from rise_store.records.ingestion import (
     Receipt,
     Reject,
     Run,
+    RunCheck,
     RunState,
     SignatureFile,
     SourceManifest,
@@ -27,6 +28,7 @@ from rise_store.records.lifecycle import (
     MigratedSpace,
     MigrationReport,
 )
+from rise_store.records.previews import Preview, PreviewField, PreviewRow
 from rise_store.records.queries import (
     ApproximateSearch,
     Attribution,
@@ -80,6 +82,9 @@ __all__ = [
     "MigratedSpace",
     "MigrationReport",
     "ModelReference",
+    "Preview",
+    "PreviewField",
+    "PreviewRow",
     "Query",
     "RecallMeasurement",
     "RecallReport",
@@ -89,6 +94,7 @@ __all__ = [
     "Reject",
     "RowOrigin",
     "Run",
+    "RunCheck",
     "RunState",
     "SignatureFile",
     "SnapshotFile",

@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from rise_store import AttributionStore, Interrupted, StoreFullError, StoreUnreachableError
+from rise_store import AttributionStore, Interrupted, StoreError, StoreFullError, StoreUnreachableError
 from rise_store.ingest import Patience, Progress
 from rise_store.records import IngestTotals
 from rise_store.signature import SignatureEncoder
@@ -102,17 +102,19 @@ def test_ctrl_c_ends_the_wait(server: LoopbackQdrant, encoder: SignatureEncoder,
 def test_a_server_that_is_too_slow_is_waited_for_too(server: LoopbackQdrant, encoder: SignatureEncoder) -> None:
     with AttributionStore.open(server.url) as store:
         store.ingest(story_rows(1), dataset="stories", model=encoder)
-        server.fail("Upsert", 2, grpc.StatusCode.DEADLINE_EXCEEDED, skip=1)
-        assert store.ingest(story_rows(60), dataset="stories", model=encoder).new == 59
+        slow = at(0, lambda: server.fail("Upsert", 2, grpc.StatusCode.DEADLINE_EXCEEDED))
+        told: list[str] = []
+        report = store.ingest(story_rows(60), dataset="stories", model=encoder, progress=slow, notify=told.append)
+        assert (report.new, len(told)) == (59, 2)
 
 
 def test_other_failures_of_the_store_are_told_at_once(server: LoopbackQdrant, encoder: SignatureEncoder) -> None:
     told: list[str] = []
     with AttributionStore.open(server.url) as store:
         store.ingest(story_rows(1), dataset="stories", model=encoder)
-        server.fail("Upsert", 1, grpc.StatusCode.PERMISSION_DENIED, skip=1)
-        with pytest.raises(Exception, match="refused access"):
-            store.ingest(story_rows(60), dataset="stories", model=encoder, notify=told.append)
+        forbidden = at(0, lambda: server.fail("Upsert", 1, grpc.StatusCode.PERMISSION_DENIED))
+        with pytest.raises(StoreError, match="refused access"):
+            store.ingest(story_rows(60), dataset="stories", model=encoder, progress=forbidden, notify=told.append)
     assert told == []
 
 
