@@ -126,6 +126,7 @@ class Ingestion:
                 workers=workers,
                 gpus=gpus,
                 ray=ray,
+                notify=notify,
                 space=space,
                 new_space=new_space,
                 storage=storage,
@@ -169,6 +170,7 @@ class Ingestion:
         workers: int | None,
         gpus: Sequence[int],
         ray: str | None,
+        notify: Notify,
         **choice: Any,
     ) -> tuple[Encoding | RayCluster, ChatRenderer, Collection]:
         """The models at work, whose processes `started` ends, how they render chats, and where signatures go."""
@@ -182,7 +184,7 @@ class Ingestion:
             if placement is None:
                 own, collection = self._encoders.for_ingest(model, config, loading, self._encoders.load, **choice)
                 return InProcess(own), own.render_chat, collection
-            hosts = WorkerPool(placement.devices, threads=placement.threads)
+            hosts = WorkerPool(placement.devices, threads=placement.threads, notify=notify)
         started.enter_context(hosts)
         if not (model is None or isinstance(model, str | Path)):
             raise ConfigError("workers load the model themselves: give its name or folder instead of an encoder")

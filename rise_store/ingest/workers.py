@@ -19,6 +19,7 @@ from rise_store.errors import SignatureError, SpaceMismatchError, WorkerError
 from rise_store.ingest.assignments import BLOCKS_AT_ONCE, Assignments
 from rise_store.ingest.encoding import EncodedBlock, TokenizedBlock
 from rise_store.ingest.feed import Feed
+from rise_store.ingest.patience import Notify
 from rise_store.ingest.remote import EncoderRecipe, RemoteEncoder
 from rise_store.ingest.texts import PlainTexts, TokenProgress
 from rise_store.ingest.worker import Begun, Done, Dying, Failed, FromWorker, Tokens
@@ -50,14 +51,23 @@ class WorkerPool:
     A context manager: leaving it ends the processes.
     """
 
-    def __init__(self, devices: Sequence[str], *, threads: int | None = None, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self,
+        devices: Sequence[str],
+        *,
+        threads: int | None = None,
+        patience_s: float = PATIENCE_S,
+        notify: Notify = lambda line: None,
+    ) -> None:
         """Workers that `load` starts.
 
         Args:
             devices: where each one's model goes: cpu, cuda:0 ...
             threads: of torch in each worker; None leaves it to torch.
             patience_s: seconds of silence after which others do the blocks of a worker too.
+            notify: is told in a line when a worker has died.
         """
+        self._notify = notify
         self.ahead = len(devices) * BLOCKS_AT_ONCE + 1
         self.patience_s = patience_s
         self._threads = threads
@@ -238,6 +248,7 @@ class WorkerPool:
             )
         self._assignments.lose(worker, how, self._workers, self.patience_s)
         if place.deaths < DEATHS_OF_A_PLACE:
+            self._notify(f"the worker on {place.device} {how}; another one takes its place")
             self._start(place)
         elif not self._workers:
             raise WorkerError(

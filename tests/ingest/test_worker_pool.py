@@ -16,6 +16,7 @@ import pytest
 
 from rise_store import ModelError, SignatureError, WorkerError
 from rise_store.ingest.encoding import EncodedBlock, TokenizedBlock
+from rise_store.ingest.patience import Notify
 from rise_store.ingest.texts import EncodedTexts, PlainTexts, tokenize_texts
 from rise_store.ingest.workers import WorkerPool
 from rise_store.signature import SignatureEncoder
@@ -35,9 +36,9 @@ def blocks(texts: list[str] = TEXTS, size: int = 20) -> list[TokenizedBlock]:
 
 
 @contextmanager
-def pool(model: Path, workers: int = 2) -> Iterator[WorkerPool]:
+def pool(model: Path, workers: int = 2, notify: Notify = lambda line: None) -> Iterator[WorkerPool]:
     """Workers with the tiny model and one thread each."""
-    with WorkerPool(["cpu"] * workers, threads=1) as started:
+    with WorkerPool(["cpu"] * workers, threads=1, notify=notify) as started:
         started.load(model, SMALL, batch_tokens=64)
         yield started
 
@@ -144,11 +145,13 @@ def test_the_blocks_of_a_silent_worker_are_done_by_others(
 
 
 def test_a_block_that_ends_two_workers_is_given_up(tiny_model: Path) -> None:
-    with pool(tiny_model, workers=1) as workers:
+    told: list[str] = []
+    with pool(tiny_model, workers=1, notify=told.append) as workers:
         (result,) = workers.run(iter(blocks(size=240)), lambda _: os.kill(workers.pids[0], signal.SIGKILL))
         assert isinstance(result.texts, WorkerError)
         assert "2 worker processes ended while they worked on them" in str(result.texts)
         assert "killed by SIGKILL, as when memory runs out" in str(result.texts)
+        assert told[0].startswith("the worker on cpu was killed by SIGKILL")
 
 
 def test_workers_take_no_notice_of_ctrl_c(tiny_model: Path, expected: np.ndarray) -> None:
