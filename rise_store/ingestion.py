@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from typing_extensions import Unpack
 
 from rise_store.corpus import ExampleReader, RejectedRow, SourceOptions, open_examples, parse_row
+from rise_store.corpus.chat import ChatRenderer
 from rise_store.encoders import Encoders, LoadOptions
 from rise_store.errors import ConfigError, InputError
 from rise_store.ingest import (
     PATIENCE_S,
     DeadLetters,
+    Encoding,
+    InProcess,
     KeepText,
     Notify,
+    Placement,
     Progress,
+    RayCluster,
     RunContext,
     RunLedger,
+    WorkerPool,
     ingest_examples,
 )
 from rise_store.ingest.registry import check_dataset_license, register, registration_lines
 from rise_store.profiles import CoarseBits, Profile, StorageChoice
 from rise_store.records import Dataset, EstimatorConfig, Example, IngestReport, validated
-from rise_store.store import Backend, Tombstones
+from rise_store.store import Backend, Collection, Tombstones
 
 if TYPE_CHECKING:
     from rise_store.signature import SignatureEncoder
@@ -62,6 +69,9 @@ class Ingestion:
         profile: Profile | None = None,
         quantization: CoarseBits | None = None,
         hnsw: bool = False,
+        workers: int | None = None,
+        gpus: Sequence[int] = (),
+        ray: str | None = None,
         **options: Unpack[IngestOptions],
     ) -> IngestReport:
         """Store the signatures of a corpus; what is stored already costs nothing.
@@ -86,6 +96,10 @@ class Ingestion:
             profile: how a new space keeps signatures: float16 (default), turbo8, turbo4, or small (352 coordinates).
             quantization: bits of a second, coarser copy that approximate search of a new space scans.
             hnsw: whether a new space has a graph for approximate search.
+            workers: processes that encode, each with the model; they share the CPU unless `device` names another one.
+            gpus: numbers of GPUs, each of which gets such a process.
+            ray: address of a Ray cluster whose machines do the work, or "" for RAY_ADDRESS, else for this machine; the
+                store must be on a server. `workers` says how many; by default one for each GPU, or core, it has.
             options: format, map, template ... of sources that are named: see `SourceOptions`; dtype, device, revision,
                 trust_remote_code, device_map ...: see `LoadOptions`.
 
@@ -103,37 +117,79 @@ class Ingestion:
         record = validated(Dataset, "dataset", {"name": dataset}) if isinstance(dataset, str) else dataset
         check_dataset_license(record, strict)
         storage = StorageChoice(profile, quantization, hnsw)
-        encoder, collection = self._encoders.for_ingest(
-            model, config, loading, self._encoders.load, space=space, new_space=new_space, storage=storage
-        )
-        if isinstance(source, ExampleReader):
-            source.render_chat = encoder.render_chat
-        catalogue = self._backend.catalogue()
-        registration = register(catalogue, record, strict=strict)
-        for line in registration_lines(registration):
-            notify(line)
-        record = registration.dataset
-        manifests = source.manifests() if isinstance(source, ExampleReader) else ()
-        reading_settings = source.settings if isinstance(source, ExampleReader) else {}
-        settings = {**reading_settings, "keep_text": keep_text, "strict": strict, "partial": partial}
-        ledger = RunLedger.begin(catalogue, record, collection.space.fingerprint, manifests, settings)
-        if ledger.run.attempts > 1:
-            notify(f"resuming run {ledger.run.id}: {ledger.resumed_rows:,} rows are done")
-        run = RunContext(record, keep_text, ledger.run.id, Tombstones(catalogue), strict)
-        report = ingest_examples(
-            source,
-            run,
-            encoder,
-            collection,
-            ledger,
-            max_rejects=max_rejects,
-            dead_letters=None if rejects is None else DeadLetters(rejects, ledger.run.id),
-            progress=progress,
-            patience_s=patience,
-            notify=notify,
-        )
-        collection.tidy()  # also after a run without news: an earlier one may have been killed before it
-        return report
+        with ExitStack() as started:
+            encoding, render_chat, collection = self._models(
+                started,
+                model,
+                config,
+                loading,
+                workers=workers,
+                gpus=gpus,
+                ray=ray,
+                notify=notify,
+                space=space,
+                new_space=new_space,
+                storage=storage,
+            )
+            if isinstance(source, ExampleReader):
+                source.render_chat = render_chat
+            catalogue = self._backend.catalogue()
+            registration = register(catalogue, record, strict=strict)
+            for line in registration_lines(registration):
+                notify(line)
+            record = registration.dataset
+            manifests = source.manifests() if isinstance(source, ExampleReader) else ()
+            reading_settings = source.settings if isinstance(source, ExampleReader) else {}
+            settings = {**reading_settings, "keep_text": keep_text, "strict": strict, "partial": partial}
+            ledger = RunLedger.begin(catalogue, record, collection.space.fingerprint, manifests, settings)
+            if ledger.run.attempts > 1:
+                notify(f"resuming run {ledger.run.id}: {ledger.resumed_rows:,} rows are done")
+            run = RunContext(record, keep_text, ledger.run.id, Tombstones(catalogue), strict)
+            report = ingest_examples(
+                source,
+                run,
+                encoding,
+                collection,
+                ledger,
+                max_rejects=max_rejects,
+                dead_letters=None if rejects is None else DeadLetters(rejects, ledger.run.id),
+                progress=progress,
+                patience_s=patience,
+                notify=notify,
+            )
+            collection.tidy()  # also after a run without news: an earlier one may have been killed before it
+            return report
+
+    def _models(
+        self,
+        started: ExitStack,
+        model: str | Path | SignatureEncoder | None,
+        config: EstimatorConfig | None,
+        loading: LoadOptions,
+        *,
+        workers: int | None,
+        gpus: Sequence[int],
+        ray: str | None,
+        notify: Notify,
+        **choice: Any,
+    ) -> tuple[Encoding | RayCluster, ChatRenderer, Collection]:
+        """The models at work, whose processes `started` ends, how they render chats, and where signatures go."""
+        hosts: WorkerPool | RayCluster
+        if ray is not None:
+            if gpus:
+                raise ConfigError("--gpus names GPUs of this machine: with --ray, say --workers, and --device cuda")
+            hosts = RayCluster(ray or None, self._backend.location, workers=workers)
+        else:
+            placement = Placement.choose(workers, gpus, loading)
+            if placement is None:
+                own, collection = self._encoders.for_ingest(model, config, loading, self._encoders.load, **choice)
+                return InProcess(own), own.render_chat, collection
+            hosts = WorkerPool(placement.devices, threads=placement.threads, notify=notify)
+        started.enter_context(hosts)
+        if not (model is None or isinstance(model, str | Path)):
+            raise ConfigError("workers load the model themselves: give its name or folder instead of an encoder")
+        encoder, collection = self._encoders.for_ingest(model, config, loading, hosts.load, **choice)
+        return hosts, encoder.render_chat, collection
 
 
 def split_options(options: IngestOptions) -> tuple[SourceOptions, LoadOptions]:

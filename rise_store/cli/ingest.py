@@ -18,6 +18,7 @@ from rise_store.cli.options import (
 )
 from rise_store.cli.output import console, echo_json, print_report
 from rise_store.cli.progress import IngestProgress
+from rise_store.cli.schedule_options import schedule_options
 from rise_store.cli.source_options import require_sources, source_options
 from rise_store.corpus import open_examples
 from rise_store.errors import StoreError
@@ -75,6 +76,7 @@ from rise_store.records import Dataset
 @space_option
 @storage_options
 @estimator_option
+@schedule_options
 @model_options
 @format_option("table", "json")
 def ingest(
@@ -94,6 +96,9 @@ def ingest(
     quantization: CoarseBits | None,
     hnsw: bool,
     estimator: tuple[str, ...],
+    workers: int | None,
+    gpus: tuple[int, ...],
+    ray: str | None,
     format_: str,
     **options: Unpack[IngestOptions],
 ) -> None:
@@ -136,6 +141,9 @@ def ingest(
             profile=profile,
             quantization=quantization,
             hnsw=hnsw,
+            workers=workers,
+            gpus=gpus,
+            ray=ray,
             **loading,
         )
     for licence, rows in report.unknown_licenses.items():

@@ -6,8 +6,11 @@ from rise_store.ingest.dead_letters import DeadLetters
 from rise_store.ingest.encoding import EncodedBlock, Encoding, InProcess, TokenizedBlock
 from rise_store.ingest.ledger import RunLedger
 from rise_store.ingest.patience import PATIENCE_S, Notify, Patience
+from rise_store.ingest.placement import Placement
+from rise_store.ingest.ray import RayCluster
 from rise_store.ingest.schedule import Progress, ingest_examples
 from rise_store.ingest.texts import Encoder
+from rise_store.ingest.workers import WorkerPool
 
 __all__ = [
     "PATIENCE_S",
@@ -20,10 +23,13 @@ __all__ = [
     "KeepText",
     "Notify",
     "Patience",
+    "Placement",
     "Progress",
+    "RayCluster",
     "RunContext",
     "RunLedger",
     "TokenizedBlock",
+    "WorkerPool",
     "ingest_block",
     "ingest_examples",
     "write_signatures",

@@ -17,14 +17,14 @@ from uuid import UUID
 
 from rise_store.corpus import RejectedRow
 from rise_store.digests import json_sha256
-from rise_store.errors import InputError, SignatureError
+from rise_store.errors import InputError, SignatureError, WorkerError
 from rise_store.ingest.outcomes import Outcome, counted, packed
 from rise_store.ingest.row_licenses import check_license, unknown_licenses
 from rise_store.ingest.stored_rows import has_news, is_same_row, relabelled
 from rise_store.ingest.texts import (
     EncodedTexts,
     Encoder,
-    TokenizedTexts,
+    PreparedTexts,
     TokenProgress,
     Unfit,
     encode_texts,
@@ -226,8 +226,11 @@ def encode_planned(planned: PlannedBlock, encoder: Encoder, progress: TokenProgr
     return encode_texts(tokenize_texts(planned.texts, encoder), encoder, progress)
 
 
-def explained(error: SignatureError, planned: PlannedBlock) -> SignatureError:
-    """The error of encoding the texts of a planned block, with the example that it is about."""
+def explained(error: SignatureError | WorkerError, planned: PlannedBlock) -> SignatureError | WorkerError:
+    """The error of encoding the texts of a planned block, with the example, or the rows, that it is about."""
+    if isinstance(error, WorkerError):
+        places = [_where(row.example) for row, _ in planned._rows]
+        return WorkerError(f"{places[0]} to {places[-1]}: {error}")
     owners = [row for row, text in planned._rows if text == error.text]
     return SignatureError(f"{_where(owners[0].example)}: {error}") if owners else error
 
@@ -238,33 +241,37 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
     rejects = list(planned._rejects)
     points: list[Point] = []
     computed: set[int] = set()
-    copies = too_short = 0
+    unfit: dict[UUID, Unfit] = {}
+    copies = 0
     number_of = {text: number for number, text in enumerate(encoded.fit)}
     for row, text in planned._rows:
-        unfit = encoded.unfit.get(text)
-        if unfit is None:
-            points.append(_point(row, encoded, number_of[text]))
-            copies += text in computed
-            computed.add(text)
+        if text in encoded.unfit:
+            unfit[row.id] = encoded.unfit[text]
+            rejects.append(_unfit(row.example, encoded.unfit[text]))
             continue
-        too_short += unfit.too_short
-        rejects.append(_unfit(row.example, unfit))
+        points.append(_point(row, encoded, number_of[text]))
+        copies += text in computed
+        computed.add(text)
     for row, awaited in planned.awaited:
         other = awaited.block.encoded
         assert other is not None
+        if awaited.number in other.unfit:
+            unfit[row.id] = other.unfit[awaited.number]
+            rejects.append(_unfit(row.example, other.unfit[awaited.number]))
+            continue
         points.append(_point(row, other, bisect_left(other.fit, awaited.number)))
+        copies += 1
     points += [Point(row.id, known.vector, row.payload | known.measured) for row, known in planned._shared]
     if planned._relabel:
         collection.set_payload(planned._relabel)
     collection.upsert(points)
     replaced = sum(point.id in planned._replaced for point in points)
-    unstored = {row.id for row, text in planned._rows if text in encoded.unfit}
     rows = planned.block.rows
     counts = planned._counts + IngestTotals(
         new=len(points) - replaced,
         replaced=replaced,
-        shared=copies + len(planned._shared) + len(planned.awaited),
-        too_short=too_short,
+        shared=copies + len(planned._shared),
+        too_short=sum(why.too_short for why in unfit.values()),
         rejected=sum(reject.kind == "rejected" for reject in rejects),
         superseded=len(planned._superseding & (planned._relabel.keys() | {point.id for point in points})),
         tokens=int(encoded.token_counts.sum()),
@@ -276,9 +283,9 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
         begins_at=rows[0].location if rows else "",
         ends_at=rows[-1].location if rows else "",
         counts=counts,
-        outcomes=packed(_outcomes(planned, encoded, points)),
+        outcomes=packed(_outcomes(planned, unfit, points)),
         unknown_licenses={} if run.strict else unknown_licenses(planned.block.examples),
-        ids_sha256=_digest(id for id in planned._ids if id not in unstored),
+        ids_sha256=_digest(id for id in planned._ids if id not in unfit),
         started_at=planned._started_at,
         stored_at=_now(),
         seconds=round(planned._seconds + encoded.seconds + time.monotonic() - started, 6),
@@ -288,7 +295,7 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
     )
 
 
-def rejected_reasons(planned: PlannedBlock, texts: TokenizedTexts) -> list[str]:
+def rejected_reasons(planned: PlannedBlock, texts: PreparedTexts) -> list[str]:
     """Why rows of a block cannot be used, those that are merely too short left out."""
     unfit = [(row.example, texts.unfit[text]) for row, text in planned._rows if text in texts.unfit]
     rejects = [*planned._rejects, *(_unfit(example, why) for example, why in unfit)]
@@ -309,12 +316,12 @@ def _unfit(example: Example, why: Unfit) -> Reject:
     return _reject(example, f"{_where(example)}: {why.reason}", "too_short" if why.too_short else "rejected")
 
 
-def _outcomes(planned: PlannedBlock, encoded: EncodedTexts, points: Sequence[Point]) -> Iterator[Outcome]:
+def _outcomes(planned: PlannedBlock, unfit: Mapping[UUID, Unfit], points: Sequence[Point]) -> Iterator[Outcome]:
     """What became of each row of a block."""
     outcomes = dict(planned._settled)
-    for row, text in planned._rows:
-        if text in encoded.unfit:
-            outcomes[row.payload["example_id"]] = "too_short" if encoded.unfit[text].too_short else "rejected"
+    for row, _ in (*planned._rows, *planned.awaited):
+        if row.id in unfit:
+            outcomes[row.payload["example_id"]] = "too_short" if unfit[row.id].too_short else "rejected"
     for point in points:
         outcomes[point.payload["example_id"]] = "replaced" if point.id in planned._replaced else "new"
     for read in planned.block.rows:

@@ -7,18 +7,18 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from rise_store.errors import SignatureError
+from rise_store.errors import SignatureError, WorkerError
 from rise_store.ingest.block import AwaitedText, Block, PlannedBlock, Underway, explained
 from rise_store.ingest.blocks import Blocks
 from rise_store.ingest.encoding import EncodedBlock, Encoding, TokenizedBlock
 from rise_store.ingest.interrupt import Interrupt
-from rise_store.ingest.texts import EncodedTexts, TokenizedTexts, TokenProgress, nothing_encoded
+from rise_store.ingest.texts import EncodedTexts, PreparedTexts, TokenProgress, nothing_encoded
 
 STORING = 2  # blocks that may be in the store's hands beside those of the models: one being stored, one waiting
 _POLL_S = 0.1  # signals are looked at so often while a thread waits
 _LAST_WAIT_S = 0.5  # for a thread that cannot be told to end, since its source or store does not answer
 
-Plan = Callable[[Block, Mapping[str, AwaitedText]], tuple[PlannedBlock, TokenizedTexts]]
+Plan = Callable[[Block, Mapping[str, AwaitedText]], tuple[PlannedBlock, PreparedTexts]]
 Store = Callable[[PlannedBlock, EncodedTexts], None]
 
 
@@ -26,7 +26,7 @@ Store = Callable[[PlannedBlock, EncodedTexts], None]
 class _Job:
     number: int
     planned: PlannedBlock
-    texts: TokenizedTexts
+    texts: PreparedTexts
     underway: Underway
     keys: frozenset[str]
 
@@ -183,7 +183,7 @@ class Conveyor:
     def _encoded(self, done: EncodedBlock) -> None:
         with self._change:
             job = self._under_way[done.number]
-        if isinstance(done.texts, SignatureError):
+        if isinstance(done.texts, SignatureError | WorkerError):
             raise explained(done.texts, job.planned) from done.texts
         with self._change:
             job.underway.encoded = done.texts

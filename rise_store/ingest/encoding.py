@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from rise_store.errors import SignatureError, WorkerError
-from rise_store.ingest.texts import EncodedTexts, Encoder, TokenizedTexts, TokenProgress, encode_texts
+from rise_store.ingest.texts import (
+    EncodedTexts,
+    Encoder,
+    PreparedTexts,
+    TokenizedTexts,
+    TokenProgress,
+    encode_texts,
+    tokenize_texts,
+)
 
 
 @dataclass(frozen=True)
 class TokenizedBlock:
-    """The texts of a block on their way to the model; at least one of them has chunks."""
+    """The texts of a block on their way to the model; where they are tokenized, at least one of them has chunks."""
 
     number: int
-    texts: TokenizedTexts
+    texts: PreparedTexts
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,25 @@ class Encoding(Protocol):
     """Models at work, in this process or in others."""
 
     ahead: int  # blocks that may be with the models or lie ready for them: 2 are enough for one model
-    waited: float  # share of the time between the first block and the last one in which the models had nothing to do
+
+    @property
+    def waited(self) -> float:
+        """Share of the time between the first block and the last one in which the models had nothing to do."""
+        ...
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens that a model encodes at once."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Coordinates of a signature."""
+        ...
+
+    def prepare(self, texts: Sequence[str]) -> PreparedTexts:
+        """Tokenize texts, unless that is better done where the model is; called in a thread that reads ahead."""
+        ...
 
     def run(self, blocks: Iterator[TokenizedBlock], progress: TokenProgress) -> Iterator[EncodedBlock]:
         """Each of `blocks` encoded, in any order; closing the iterator drops what is not done.
@@ -60,6 +86,20 @@ class InProcess:
         self.waited = 0.0
         self._encoder = encoder
 
+    @property
+    def batch_tokens(self) -> int:
+        """See `Encoding`."""
+        return self._encoder.batch_tokens
+
+    @property
+    def dim(self) -> int:
+        """See `Encoding`."""
+        return self._encoder.dim
+
+    def prepare(self, texts: Sequence[str]) -> TokenizedTexts:
+        """See `Encoding`."""
+        return tokenize_texts(texts, self._encoder)
+
     def run(self, blocks: Iterator[TokenizedBlock], progress: TokenProgress) -> Iterator[EncodedBlock]:
         """See `Encoding.run`."""
         began = None
@@ -72,6 +112,7 @@ class InProcess:
             else:
                 waiting += got - asked
             try:
+                assert isinstance(block.texts, TokenizedTexts)
                 done: EncodedTexts | SignatureError = encode_texts(block.texts, self._encoder, progress)
             except SignatureError as error:
                 done = error

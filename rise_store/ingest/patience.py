@@ -39,7 +39,7 @@ class Patience:
         self, seconds: float = PATIENCE_S, *, notify: Notify | None = None, stop: Callable[[], bool] | None = None
     ) -> None:
         """Wait at most `seconds`, tell `notify` when an outage begins and ends, give up as soon as `stop` is true."""
-        self._seconds = seconds
+        self.seconds = seconds
         self._notify = notify
         self._stop = stop or (lambda: False)
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ class Patience:
         """
         retrying = Retrying(
             retry=retry_if_exception_type(StoreUnreachableError),
-            stop=stop_any(stop_after_delay(self._seconds), _StopWhen(self._stop)),
+            stop=stop_any(stop_after_delay(self.seconds), _StopWhen(self._stop)),
             wait=wait_exponential(FIRST_WAIT_S, max=LONGEST_WAIT_S) + wait_random(0, FIRST_WAIT_S),
             sleep=self._sleep,
             before_sleep=self._begin,
@@ -71,7 +71,7 @@ class Patience:
 
     def _begin(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        self._tell(True, f"{str(error).split('. ')[0]}; trying again for up to {self._seconds:,.0f} s")
+        self._tell(True, f"{str(error).split('. ')[0]}; trying again for up to {self.seconds:,.0f} s")
 
     def _end(self) -> None:
         self._tell(False, "the store answers again")

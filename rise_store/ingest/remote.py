@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,26 @@ class RemoteEncoder:
     def reference(self) -> ModelReference:
         """How the model was loaded."""
         return self.record.model
+
+    @property
+    def dim(self) -> int:
+        """Coordinates of a signature."""
+        return self.record.dim
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from rise_store.signature import load_tokenizer
+
+        reference = self.reference
+        return load_tokenizer(
+            reference.name, revision=reference.revision, trust_remote_code=reference.trust_remote_code
+        )
+
+    def render_chat(self, messages: Sequence[Mapping[str, Any]], template: str | None = None) -> str:
+        """The text of a conversation; the tokenizer is loaded into this process for it."""
+        from rise_store.signature import render_chat
+
+        return render_chat(self._tokenizer, self.reference.name, messages, template)
 
     def space(self) -> Space:
         """The record of the space."""

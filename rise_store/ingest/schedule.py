@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
+from rise_store.corpus import RejectedRow
 from rise_store.errors import InputError, Interrupted, StoreError, StoreUnreachableError
 from rise_store.ingest.block import (
     AwaitedText,
@@ -20,13 +21,14 @@ from rise_store.ingest.block import (
 from rise_store.ingest.blocks import Blocks, Row
 from rise_store.ingest.conveyor import Conveyor
 from rise_store.ingest.dead_letters import DeadLetters
-from rise_store.ingest.encoding import Encoding, InProcess
+from rise_store.ingest.encoding import Encoding
 from rise_store.ingest.interrupt import Interrupt, interruptible
 from rise_store.ingest.ledger import RunLedger
 from rise_store.ingest.patience import PATIENCE_S, Notify, Patience
+from rise_store.ingest.ray import RayCluster
 from rise_store.ingest.report import make_report
-from rise_store.ingest.texts import EncodedTexts, Encoder, TokenizedTexts, tokenize_texts
-from rise_store.records import IngestReport, IngestTotals
+from rise_store.ingest.texts import EncodedTexts, PreparedTexts
+from rise_store.records import IngestReport, IngestTotals, Receipt
 from rise_store.store import Collection
 
 # Model batches in a block. Chunks are sorted by length within a block: with batches of 2,048 tokens, padding was 8 to
@@ -39,11 +41,10 @@ Progress = Callable[[IngestTotals, int], None]  # totals of the blocks so far; t
 def ingest_examples(
     source: Iterable[Row],
     run: RunContext,
-    encoder: Encoder,
+    encoding: Encoding | RayCluster,
     collection: Collection,
     ledger: RunLedger,
     *,
-    encoding: Encoding | None = None,
     max_rejects: int | None = 0,
     dead_letters: DeadLetters | None = None,
     progress: Progress | None = None,
@@ -55,10 +56,9 @@ def ingest_examples(
     Args:
         source: examples, and rows that a reader could not use; read lazily, in a thread of its own.
         run: what the blocks of the run share.
-        encoder: tokenizes, and computes the signatures unless `encoding` does; of the collection's space.
+        encoding: the models at work here, or machines that also store; of the collection's space.
         collection: where they go.
         ledger: of the run; rows that it has receipts for are passed over.
-        encoding: models at work elsewhere than in this thread.
         max_rejects: rejected rows beyond which the run stops; None for no limit. Rows that are merely too short
             count in the report and never stop a run.
         dead_letters: takes the rows that were not stored.
@@ -73,9 +73,9 @@ def ingest_examples(
     """
     with interruptible() as interrupt:
         patience = Patience(patience_s, notify=notify, stop=lambda: interrupt.requested)
-        job = _Ingestion(source, run, encoder, collection, ledger, max_rejects, dead_letters, progress, interrupt)
+        job = _Ingestion(source, run, encoding, collection, ledger, max_rejects, dead_letters, progress, interrupt)
         try:
-            job.work(encoding or InProcess(encoder), patience)
+            job.work(patience)
         except KeyboardInterrupt:
             if interrupt.insisted:
                 raise
@@ -100,7 +100,7 @@ class _Ingestion:
         self,
         source: Iterable[Row],
         run: RunContext,
-        encoder: Encoder,
+        encoding: Encoding | RayCluster,
         collection: Collection,
         ledger: RunLedger,
         max_rejects: int | None,
@@ -111,7 +111,7 @@ class _Ingestion:
         self._started = time.monotonic()
         self._source = source
         self._run = run
-        self._encoder = encoder
+        self._encoding = encoding
         self._collection = collection
         self._ledger = ledger
         self._max_rejects = max_rejects
@@ -121,32 +121,26 @@ class _Ingestion:
         self._blocks = Blocks(
             source,
             ledger,
-            block_tokens=encoder.batch_tokens * BLOCK_BATCHES,
-            dim=encoder.dim,
+            block_tokens=encoding.batch_tokens * BLOCK_BATCHES,
+            dim=encoding.dim,
             max_rejects=max_rejects,
             stop=lambda: interrupt.requested or self._one_too_many is not None,
         )
         self._telling = threading.Lock()
         self._tokens = 0
         self._rejected = ledger.counts.rejected
+        self._counted: dict[int, int] = {}  # rejected rows of each block that is under way, as far as they are known
         self._one_too_many: str | None = None
         self._waited = 0.0
 
-    def work(self, encoding: Encoding, patience: Patience) -> None:
-        def plan(block: Block, texts: Mapping[str, AwaitedText]) -> tuple[PlannedBlock, TokenizedTexts]:
-            planned = patience(lambda: plan_block(block, self._run, self._collection, texts))
-            tokenized = tokenize_texts(planned.texts, self._encoder)
-            self._count(rejected_reasons(planned, tokenized))
-            return planned, tokenized
-
-        def store(planned: PlannedBlock, encoded: EncodedTexts) -> None:
-            receipt = patience(lambda: store_block(planned, encoded, self._run, self._collection))
-            if self._dead_letters is not None:
-                self._dead_letters.write(receipt.rejects)
-            patience(lambda: self._ledger.record(receipt))
-            self._tell(0)
-
-        Conveyor(self._blocks, plan, store, self._encoder.dim, self._interrupt).run(encoding, self._tell)
+    def work(self, patience: Patience) -> None:
+        encoding = self._encoding
+        if isinstance(encoding, RayCluster):
+            for receipt in encoding.run(self._counted_blocks(), self._run, patience.seconds):
+                self._keep(receipt, patience)
+                self._tell(receipt.counts.tokens)
+        else:
+            self._convey(encoding, patience)
         self._waited = encoding.waited
         if self._blocks.failure is not None:
             raise self._blocks.failure
@@ -154,6 +148,37 @@ class _Ingestion:
             raise InputError(self._explanation(self._one_too_many))
         if self._interrupt.requested:
             raise KeyboardInterrupt
+
+    def _counted_blocks(self) -> Iterator[Block]:
+        """The blocks; rows that the reader rejected count before the next block is read."""
+        for block in self._blocks:
+            reasons = [row.reason for row in block.rows if isinstance(row, RejectedRow)]
+            self._counted[block.first] = len(reasons)
+            self._count(reasons)
+            yield block
+
+    def _convey(self, encoding: Encoding, patience: Patience) -> None:
+        def plan(block: Block, texts: Mapping[str, AwaitedText]) -> tuple[PlannedBlock, PreparedTexts]:
+            planned = patience(lambda: plan_block(block, self._run, self._collection, texts))
+            prepared = encoding.prepare(planned.texts)
+            reasons = rejected_reasons(planned, prepared)
+            self._counted[block.first] = len(reasons)
+            self._count(reasons)
+            return planned, prepared
+
+        def store(planned: PlannedBlock, encoded: EncodedTexts) -> None:
+            self._keep(patience(lambda: store_block(planned, encoded, self._run, self._collection)), patience)
+
+        Conveyor(self._blocks, plan, store, encoding.dim, self._interrupt).run(encoding, self._tell)
+
+    def _keep(self, receipt: Receipt, patience: Patience) -> None:
+        """What follows once the store has acknowledged a block."""
+        if self._dead_letters is not None:
+            self._dead_letters.write(receipt.rejects)
+        patience(lambda: self._ledger.record(receipt))
+        reasons = [reject.reason for reject in receipt.rejects if reject.kind == "rejected"]
+        self._count(reasons[self._counted.pop(receipt.first, 0) :])  # those that were not known before
+        self._tell(0)
 
     def interrupted(self, by: str) -> Interrupted:
         done = self._ledger.counts.new + self._ledger.counts.replaced
@@ -181,10 +206,11 @@ class _Ingestion:
                 self._progress(self._ledger.counts, self._tokens)
 
     def _count(self, reasons: list[str]) -> None:
-        before = self._rejected
-        self._rejected += len(reasons)
-        if self._max_rejects is not None and self._rejected > self._max_rejects and self._one_too_many is None:
-            self._one_too_many = reasons[self._max_rejects - before]
+        with self._telling:
+            before = self._rejected
+            self._rejected += len(reasons)
+            if self._max_rejects is not None and self._rejected > self._max_rejects and self._one_too_many is None:
+                self._one_too_many = reasons[self._max_rejects - before]
 
     def _explanation(self, reason: str) -> str:
         rejected = self._ledger.counts.rejected

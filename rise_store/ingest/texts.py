@@ -61,6 +61,26 @@ class TokenizedTexts:
 
 
 @dataclass(frozen=True)
+class PlainTexts:
+    """Texts that are tokenized where the model is: none is known to be unfit before."""
+
+    texts: tuple[str, ...]
+
+    @property
+    def fit(self) -> tuple[int, ...]:
+        """Numbers of the texts."""
+        return tuple(range(len(self.texts)))
+
+    @property
+    def unfit(self) -> dict[int, Unfit]:
+        """None so far."""
+        return {}
+
+
+PreparedTexts = TokenizedTexts | PlainTexts
+
+
+@dataclass(frozen=True)
 class EncodedTexts:
     """Signatures of those texts that have one, and why the others have none."""
 
@@ -113,7 +133,7 @@ def encode_texts(texts: TokenizedTexts, encoder: Encoder, progress: TokenProgres
     )
 
 
-def nothing_encoded(texts: TokenizedTexts, dim: int) -> EncodedTexts:
+def nothing_encoded(texts: PreparedTexts, dim: int) -> EncodedTexts:
     """What becomes of texts none of which can be encoded."""
     assert not texts.fit
     none = np.zeros(0, dtype=np.int64)

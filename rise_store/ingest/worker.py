@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from rise_store.errors import ModelError, RiseStoreError
 from rise_store.ingest.remote import EncoderRecipe, RemoteEncoder
-from rise_store.ingest.texts import EncodedTexts, TokenizedTexts, encode_texts, tokenize_texts
+from rise_store.ingest.texts import EncodedTexts, PreparedTexts, TokenizedTexts, encode_texts, tokenize_texts
 
 if TYPE_CHECKING:
     from rise_store.signature import SignatureEncoder
@@ -28,7 +27,7 @@ class Texts:
     """To a worker: encode these. The ticket is of this one time that the block is handed out."""
 
     ticket: int
-    texts: TokenizedTexts | Sequence[str]
+    texts: PreparedTexts
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ class _Worker:
                 continue
             texts = message.texts
             try:
-                tokenized = texts if isinstance(texts, TokenizedTexts) else tokenize_texts(texts, self._encoder)
+                tokenized = texts if isinstance(texts, TokenizedTexts) else tokenize_texts(texts.texts, self._encoder)
                 self._tokenized.put((message.ticket, tokenized))
             except Exception as error:  # raised where the model runs, which ends the worker
                 self._tokenized.put((message.ticket, error))

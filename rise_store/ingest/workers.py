@@ -6,35 +6,29 @@ The store belongs to this process, which plans and stores; the workers make sign
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any
 
+import numpy.typing as npt
+
 from rise_store.errors import SignatureError, SpaceMismatchError, WorkerError
+from rise_store.ingest.assignments import BLOCKS_AT_ONCE, Assignments
 from rise_store.ingest.encoding import EncodedBlock, TokenizedBlock
 from rise_store.ingest.feed import Feed
+from rise_store.ingest.patience import Notify
 from rise_store.ingest.remote import EncoderRecipe, RemoteEncoder
-from rise_store.ingest.texts import EncodedTexts, TokenProgress
-from rise_store.ingest.worker import Begun, Done, Dropped, Dying, Failed, FromWorker, Texts, Tokens
+from rise_store.ingest.texts import PlainTexts, TokenProgress
+from rise_store.ingest.worker import Begun, Done, Dying, Failed, FromWorker, Tokens
 from rise_store.ingest.worker_process import WorkerProcess
+from rise_store.records import EstimatorConfig
 
-BLOCKS_AT_ONCE = 2  # of a worker: one for the model, one whose texts are tokenized meanwhile
 PATIENCE_S = 30.0  # silence of a worker after which others do its blocks too
-DEATHS_OF_A_BLOCK = 2  # workers that one block may end
 DEATHS_OF_A_PLACE = 3  # workers that may die one after the other without finishing a block
 _TICK_S = 0.5  # how often silent workers are looked for
-
-
-@dataclass
-class _Task:
-    """A block on its way."""
-
-    block: TokenizedBlock
-    deaths: list[str] = field(default_factory=list)  # how the workers that it ended did
 
 
 @dataclass
@@ -59,35 +53,51 @@ class WorkerPool:
 
     def __init__(
         self,
-        recipe: EncoderRecipe,
         devices: Sequence[str],
         *,
         threads: int | None = None,
         patience_s: float = PATIENCE_S,
+        notify: Notify = lambda line: None,
     ) -> None:
-        """Start a worker on each of `devices`, and wait until the model of the first one is loaded.
+        """Workers that `load` starts.
 
         Args:
-            recipe: what each of them loads.
             devices: where each one's model goes: cpu, cuda:0 ...
             threads: of torch in each worker; None leaves it to torch.
             patience_s: seconds of silence after which others do the blocks of a worker too.
+            notify: is told in a line when a worker has died.
+        """
+        self._notify = notify
+        self.ahead = len(devices) * BLOCKS_AT_ONCE + 1
+        self.patience_s = patience_s
+        self._threads = threads
+        self._events: SimpleQueue[tuple[WorkerProcess | Feed, Any]] = SimpleQueue()
+        self._places = [_Place(device) for device in devices]
+        self._assignments = Assignments()
+        self._recipe: EncoderRecipe | None = None
+        self._encoder: RemoteEncoder | None = None
+
+    def load(
+        self,
+        model: str | Path,
+        config: EstimatorConfig | None,
+        *,
+        tables: Mapping[str, npt.NDArray[Any]] | None = None,
+        **options: Any,
+    ) -> RemoteEncoder:
+        """Start the workers, wait until the model of the first one is loaded, and say what it is.
+
+        Args:
+            model: hub name, local folder or GGUF file.
+            config: estimator settings; the published ones if None.
+            tables: sketch tables of a space that exists; drawn if None.
+            options: of `SignatureEncoder.from_pretrained`, but the device.
 
         Raises:
             ModelError, ConfigError, SpaceMismatchError: the model cannot be loaded.
             WorkerError: the workers die of it.
         """
-        self.ahead = len(devices) + 1
-        self._recipe = recipe
-        self._threads = threads
-        self.patience_s = patience_s
-        self._events: SimpleQueue[tuple[WorkerProcess | Feed, Any]] = SimpleQueue()
-        self._places = [_Place(device) for device in devices]
-        self._tasks: dict[int, _Task] = {}
-        self._queue: deque[int] = deque()  # numbers of blocks that nobody does
-        self._results: deque[EncodedBlock] = deque()
-        self._tickets = count()
-        self._encoder: RemoteEncoder | None = None
+        self._recipe = EncoderRecipe(model, config, tables, options)
         try:
             for place in self._places:
                 self._start(place)
@@ -96,12 +106,27 @@ class WorkerPool:
         except BaseException:
             self.close()
             raise
+        return self._encoder
 
     @property
     def encoder(self) -> RemoteEncoder:
-        """What the workers load, as this process knows it."""
+        """What the workers have loaded."""
         assert self._encoder is not None
         return self._encoder
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens that a model encodes at once."""
+        return self.encoder.batch_tokens
+
+    @property
+    def dim(self) -> int:
+        """Coordinates of a signature."""
+        return self.encoder.dim
+
+    def prepare(self, texts: Sequence[str]) -> PlainTexts:
+        """Leave texts to the workers to tokenize."""
+        return PlainTexts(tuple(texts))
 
     @property
     def waited(self) -> float:
@@ -123,21 +148,15 @@ class WorkerPool:
         """
         feed = Feed(blocks, len(self._places) * BLOCKS_AT_ONCE, lambda *event: self._events.put(event))
         try:
-            while not feed.ended or self._tasks:
+            while not feed.ended or self._assignments:
                 self._hear(progress, feed)
-                self._hand_out()
-                while self._results:
+                self._assignments.hand_out(self._workers, self.patience_s)
+                while self._assignments.results:
                     feed.done()
-                    yield self._results.popleft()
+                    yield self._assignments.results.popleft()
         finally:
             feed.close()
-            for worker in self._workers:
-                for ticket in worker.given:
-                    worker.send(Dropped(ticket))
-                worker.given.clear()
-            self._tasks.clear()
-            self._queue.clear()
-            self._results.clear()
+            self._assignments.clear(self._workers)
 
     def close(self) -> None:
         """End the workers; closing twice is fine."""
@@ -159,6 +178,7 @@ class WorkerPool:
         return [place.worker for place in self._places if place.worker is not None]
 
     def _start(self, place: _Place) -> None:
+        assert self._recipe is not None
         place.worker = WorkerProcess(self._recipe, place.device, self._threads, lambda *event: self._events.put(event))
 
     def _hear(self, progress: TokenProgress | None = None, feed: Feed | None = None) -> None:
@@ -177,8 +197,7 @@ class WorkerPool:
             if message is None:
                 source.ended = True
             else:
-                self._tasks[message.number] = _Task(message)
-                self._queue.append(message.number)
+                self._assignments.add(message)
 
     def _hear_worker(
         self, place: _Place, worker: WorkerProcess, message: FromWorker | None, progress: TokenProgress | None
@@ -197,9 +216,9 @@ class WorkerPool:
                 place.deaths = 0
                 place.busy += message.encoded.seconds
                 place.ended = time.monotonic()
-                self._finish(worker, message.ticket, message.encoded)
+                self._assignments.finish(worker, message.ticket, message.encoded, self._workers)
             case Failed(error=SignatureError() as error, ticket=int() as ticket):
-                self._finish(worker, ticket, error)
+                self._assignments.finish(worker, ticket, error, self._workers)
             case Failed():
                 raise message.error
             case Dying():
@@ -213,23 +232,9 @@ class WorkerPool:
         elif encoder.fingerprint != self._encoder.fingerprint:
             raise SpaceMismatchError(
                 f"the worker on {place.device} loaded another model than the others ({encoder.fingerprint}, not "
-                f"{self._encoder.fingerprint}): {self._recipe.model} has changed meanwhile. Run the same command again"
+                f"{self._encoder.fingerprint}): {encoder.reference.name} has changed meanwhile. Run the same command "
+                "again"
             )
-
-    def _finish(self, worker: WorkerProcess, ticket: int, result: EncodedTexts | SignatureError | WorkerError) -> None:
-        number = worker.given.pop(ticket, None)
-        if number in self._tasks:
-            self._close_task(number, result)
-
-    def _close_task(self, number: int, result: EncodedTexts | SignatureError | WorkerError) -> None:
-        del self._tasks[number]
-        self._results.append(EncodedBlock(number, result))
-        if number in self._queue:
-            self._queue.remove(number)
-        for worker in self._workers:
-            for ticket in [ticket for ticket, given in worker.given.items() if given == number]:
-                del worker.given[ticket]
-                worker.send(Dropped(ticket))
 
     def _bury(self, place: _Place, worker: WorkerProcess) -> None:
         """Replace a dead worker, and give its blocks to others."""
@@ -241,57 +246,12 @@ class WorkerPool:
                 f"the worker on {place.device} {how} before its model was loaded; in a script, ingest with workers "
                 'below `if __name__ == "__main__":`'
             )
-        given = [number for number in worker.given.values() if number in self._tasks]
-        for number in reversed(given):
-            if not self._is_held(number):
-                self._queue.appendleft(number)
-        if worker.given and (guilty := next(iter(worker.given.values()))) in self._tasks:
-            deaths = self._tasks[guilty].deaths
-            deaths.append(how)
-            if len(deaths) == DEATHS_OF_A_BLOCK:
-                self._close_task(
-                    guilty,
-                    WorkerError(
-                        f"{len(deaths)} worker processes ended while they worked on them: the last one {how}. The "
-                        "blocks that were stored are kept: leave these rows out, or make room, and run the same "
-                        "command again"
-                    ),
-                )
+        self._assignments.lose(worker, how, self._workers, self.patience_s)
         if place.deaths < DEATHS_OF_A_PLACE:
+            self._notify(f"the worker on {place.device} {how}; another one takes its place")
             self._start(place)
         elif not self._workers:
             raise WorkerError(
                 f"all workers died, the last one {how}. What was stored is kept: look for what ends them (memory for "
                 f"{len(self._places)} copies of the model?), and run the same command again, with fewer workers"
             )
-
-    def _is_held(self, number: int) -> bool:
-        return number in self._queue or any(
-            number in worker.given.values() and not worker.is_silent(self.patience_s) for worker in self._workers
-        )
-
-    def _hand_out(self) -> None:
-        """Give blocks to workers that are free."""
-        silent = [worker for worker in self._workers if worker.is_silent(self.patience_s)]
-        for number in [number for worker in silent for number in worker.given.values()]:
-            if not self._is_held(number):
-                self._queue.appendleft(number)
-        free = [worker for worker in self._workers if worker.ready and worker not in silent]
-        while self._queue:
-            worker = min(free, key=lambda worker: len(worker.given), default=None)
-            if worker is None or len(worker.given) >= BLOCKS_AT_ONCE:
-                return
-            self._give(worker, self._queue.popleft())
-        for idle in free:
-            for busy in free:
-                if not idle.given and len(busy.given) == BLOCKS_AT_ONCE:
-                    ticket, number = busy.given.popitem()
-                    busy.send(Dropped(ticket))
-                    self._give(idle, number)
-
-    def _give(self, worker: WorkerProcess, number: int) -> None:
-        if not worker.given:
-            worker.heard = time.monotonic()
-        ticket = next(self._tickets)
-        worker.given[ticket] = number
-        worker.send(Texts(ticket, self._tasks[number].block.texts))

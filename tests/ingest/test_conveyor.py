@@ -51,7 +51,7 @@ def ingest(store: OpenStore, encoder: SignatureEncoder, rows: list[Row], encodin
     dataset = Dataset(name="stories")
     ledger = RunLedger.begin(store.backend.catalogue(), dataset, encoder.fingerprint, (), {})
     run = RunContext(dataset, id=ledger.run.id)
-    return ingest_examples(map(Example.model_validate, rows), run, encoder, collection, ledger, encoding=encoding)
+    return ingest_examples(map(Example.model_validate, rows), run, encoding, collection, ledger)
 
 
 def threads() -> list[str]:

@@ -16,8 +16,8 @@ import pytest
 
 from rise_store import ModelError, SignatureError, WorkerError
 from rise_store.ingest.encoding import EncodedBlock, TokenizedBlock
-from rise_store.ingest.remote import EncoderRecipe
-from rise_store.ingest.texts import EncodedTexts, tokenize_texts
+from rise_store.ingest.patience import Notify
+from rise_store.ingest.texts import EncodedTexts, PlainTexts, tokenize_texts
 from rise_store.ingest.workers import WorkerPool
 from rise_store.signature import SignatureEncoder
 from tests.cli.processes import wait_until
@@ -30,14 +30,16 @@ TEXTS = [row["text"] for row in story_rows(240)]
 
 
 def blocks(texts: list[str] = TEXTS, size: int = 20) -> list[TokenizedBlock]:
-    return [TokenizedBlock(start, tuple(texts[start : start + size])) for start in range(0, len(texts), size)]
+    return [
+        TokenizedBlock(start, PlainTexts(tuple(texts[start : start + size]))) for start in range(0, len(texts), size)
+    ]
 
 
 @contextmanager
-def pool(model: Path, workers: int = 2) -> Iterator[WorkerPool]:
+def pool(model: Path, workers: int = 2, notify: Notify = lambda line: None) -> Iterator[WorkerPool]:
     """Workers with the tiny model and one thread each."""
-    recipe = EncoderRecipe(model, SMALL, None, {"batch_tokens": 64})
-    with WorkerPool(recipe, ["cpu"] * workers, threads=1) as started:
+    with WorkerPool(["cpu"] * workers, threads=1, notify=notify) as started:
+        started.load(model, SMALL, batch_tokens=64)
         yield started
 
 
@@ -88,12 +90,12 @@ def test_two_workers_give_what_one_process_gives(
 def test_texts_may_be_tokenized_already(
     two_workers: WorkerPool, encoder: SignatureEncoder, expected: np.ndarray
 ) -> None:
-    tokenized = [TokenizedBlock(block.number, tokenize_texts(block.texts, encoder)) for block in blocks()]  # type: ignore[arg-type]
+    tokenized = [TokenizedBlock(block.number, tokenize_texts(block.texts.texts, encoder)) for block in blocks()]  # type: ignore[arg-type]
     np.testing.assert_allclose(signatures(two_workers.run(iter(tokenized), ignored)), expected, atol=1e-6)
 
 
 def test_a_text_without_signature_is_said_to_be_unfit(two_workers: WorkerPool) -> None:
-    (result,) = two_workers.run(iter([TokenizedBlock(7, ("", TEXTS[0]))]), ignored)
+    (result,) = two_workers.run(iter([TokenizedBlock(7, PlainTexts(("", TEXTS[0])))]), ignored)
     assert isinstance(result.texts, EncodedTexts)
     assert (result.number, result.texts.fit, list(result.texts.unfit)) == (7, (1,), [0])
 
@@ -143,11 +145,13 @@ def test_the_blocks_of_a_silent_worker_are_done_by_others(
 
 
 def test_a_block_that_ends_two_workers_is_given_up(tiny_model: Path) -> None:
-    with pool(tiny_model, workers=1) as workers:
+    told: list[str] = []
+    with pool(tiny_model, workers=1, notify=told.append) as workers:
         (result,) = workers.run(iter(blocks(size=240)), lambda _: os.kill(workers.pids[0], signal.SIGKILL))
         assert isinstance(result.texts, WorkerError)
         assert "2 worker processes ended while they worked on them" in str(result.texts)
         assert "killed by SIGKILL, as when memory runs out" in str(result.texts)
+        assert told[0].startswith("the worker on cpu was killed by SIGKILL")
 
 
 def test_workers_take_no_notice_of_ctrl_c(tiny_model: Path, expected: np.ndarray) -> None:
@@ -170,7 +174,7 @@ def test_a_model_that_cannot_be_loaded_is_the_error_that_it_is_in_one_process(ti
 
 def test_a_text_without_finite_signature_is_named(tiny_model: Path, tmp_path: Path) -> None:
     with pool(with_nan_at(tiny_model, tmp_path / "nan", "Ġkey")) as workers:
-        (result,) = workers.run(iter([TokenizedBlock(0, ("A box.", "He found a key in it."))]), ignored)
+        (result,) = workers.run(iter([TokenizedBlock(0, PlainTexts(("A box.", "He found a key in it.")))]), ignored)
         assert isinstance(result.texts, SignatureError)
         assert result.texts.text == 1
 
