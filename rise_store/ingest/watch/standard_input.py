@@ -1,0 +1,118 @@
+"""Lines of standard input, as they come."""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from rise_store.corpus import ExampleReader
+from rise_store.corpus.formats.jsonl import parse_line
+from rise_store.corpus.lines import MAX_LINE_BYTES
+from rise_store.corpus.reader import RowMapping
+from rise_store.corpus.sources import RawRow, RejectedRow
+from rise_store.ingest.watch.followed import Arrived, Followed
+from rise_store.ingest.watch.positions import Position
+from rise_store.ingest.watch.seen import Seen
+from rise_store.records import SourceManifest
+
+NAME = "<stdin>"
+_MOST_WAITING = 1_000  # rows that are read ahead
+_PIECE = 1 << 20
+
+
+class FollowedInput(Followed):
+    """Standard input: JSON Lines until its end. It has no position, since it cannot be read again."""
+
+    def __init__(self, wake: threading.Event, mapping: RowMapping | None = None) -> None:
+        super().__init__(NAME, "-", "", None)
+        self.ended = False
+        self._wake = wake
+        self._waiting: queue.Queue[tuple[RawRow | RejectedRow, float] | None] = queue.Queue(_MOST_WAITING)
+        self._feed = _Feed()
+        self._rows = iter(ExampleReader([self._feed], distinct=False, mapping=mapping))
+        self._number = 0
+        threading.Thread(target=self._listen, name="rise-store-stdin", daemon=True).start()
+
+    def notice(self, seen: Seen, at: float, *, waits: bool = True) -> None:
+        """See `Followed.notice`: never called."""
+
+    def ready_in(self, now: float) -> float | None:
+        """See `Followed.ready_in`."""
+        return None if self._waiting.empty() else 0.0
+
+    def next_row(self) -> Arrived | None:
+        """See `Followed.next_row`."""
+        try:
+            arrived = self._waiting.get_nowait()
+        except queue.Empty:
+            return None
+        if arrived is None:
+            self.ended = True
+            return None
+        self._feed.row, at = arrived
+        self._number += 1
+        self.pending += 1
+        return Arrived(next(self._rows), at, self, 0, self._number, 0)
+
+    def oldest(self) -> float | None:
+        """See `Followed.oldest`."""
+        with self._waiting.mutex:
+            first = self._waiting.queue[0] if self._waiting.queue else None
+        return first[1] if first else None
+
+    def checkpoint(self) -> Position | None:
+        """See `Followed.checkpoint`."""
+        return None
+
+    def close(self) -> None:
+        """See `Followed.close`."""
+
+    def _listen(self) -> None:
+        file = _standard_input()
+        number = end = 0
+        while True:
+            line: bytes | None = file.readline(MAX_LINE_BYTES + 1)
+            if not line:
+                break
+            start, end, number = end, end + len(line), number + 1
+            if len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
+                line = None
+                while (piece := file.readline(_PIECE)) and not piece.endswith(b"\n"):
+                    end += len(piece)
+                end += len(piece)
+            row = parse_line(line, NAME, number, start, end, MAX_LINE_BYTES)
+            if row is not None:
+                self._waiting.put((row, time.monotonic()))
+                self._wake.set()
+        self._waiting.put(None)
+        self._wake.set()
+
+
+class _Feed:
+    """A `Source` of one row after the other, each as it was last set."""
+
+    name = NAME
+    total_bytes: int | None = None
+    bytes_read = 0
+    row: RawRow | RejectedRow
+
+    def manifest(self) -> SourceManifest:
+        """What standard input is."""
+        return SourceManifest(uri=NAME, format="jsonl")
+
+    def __iter__(self) -> Iterator[RawRow | RejectedRow]:
+        while True:
+            yield self.row
+
+
+def _standard_input() -> BinaryIO:
+    """Standard input through a buffer of our own: the interpreter waits for nobody who reads from its own as it ends."""
+    try:
+        return open(os.dup(sys.stdin.fileno()), "rb")
+    except (OSError, ValueError):  # replaced by something in memory
+        return sys.stdin.buffer
