@@ -44,6 +44,10 @@ class StoreInUseError(StoreError):
     """Another process holds the store."""
 
 
+class StoreUnreachableError(StoreError):
+    """The store does not answer for the moment: the same call may succeed later."""
+
+
 class StoreFullError(StoreError):
     """The disk under the store is full; what was acknowledged is kept."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -93,6 +94,7 @@ def encode_texts(texts: TokenizedTexts, encoder: Encoder, progress: TokenProgres
     Raises:
         SignatureError: one is not finite; its `text` is the number of the text.
     """
+    started = time.monotonic()
     try:
         encoded: Any = encoder.encode_chunks(texts.chunks, progress=progress)
     except SignatureError as error:
@@ -107,4 +109,5 @@ def encode_texts(texts: TokenizedTexts, encoder: Encoder, progress: TokenProgres
         encoded.token_counts,
         encoded.chunk_counts,
         texts.unfit,
+        time.monotonic() - started,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 
-from rise_store.errors import StoreError, StoreFullError
+from rise_store.errors import StoreError, StoreFullError, StoreUnreachableError
 
 # What the client raises: over gRPC, and in its local mode, which answers with plain Python exceptions.
 CLIENT_ERRORS = (grpc.RpcError, ResourceExhaustedResponse, ValueError, LookupError, RuntimeError)
@@ -48,17 +48,17 @@ def translated(error: BaseException, location: str, doing: str, *, deadline_s: f
         )
     match status_of(error):
         case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
-            return StoreError(
+            return StoreUnreachableError(
                 f"the server at {location} cannot be reached: could not {doing} ({reason}). {_KEPT}. Check that it "
                 "runs and that its gRPC port (6334, or ?grpc_port=) is open, then run the same command again"
             )
         case grpc.StatusCode.DEADLINE_EXCEEDED:
-            return StoreError(
+            return StoreUnreachableError(
                 f"the server at {location} is too slow: could not {doing} within {deadline_s:g} s. {_KEPT}. "
                 "Run the same command again, or allow more seconds a call with RISE_STORE_TIMEOUT"
             )
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
-            return StoreError(
+            return StoreUnreachableError(
                 f"the server at {location} has too much to do: could not {doing} ({reason}). {_KEPT}. "
                 "Run the same command again later"
             )
