@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from math import isinf
 from typing import TypeVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, stop_when_event_set, wait_exponential_jitter
 from tenacity.nap import sleep_using_event
 
-from rise_store.errors import StoreUnreachableError
+from rise_store.errors import StoreError, StoreUnreachableError
 
 PATIENCE_S = 300.0
 FIRST_WAIT_S = 1.0
@@ -26,9 +27,18 @@ class Patience:
     """
 
     def __init__(
-        self, seconds: float = PATIENCE_S, *, notify: Notify | None = None, stop: threading.Event | None = None
+        self,
+        seconds: float = PATIENCE_S,
+        *,
+        notify: Notify | None = None,
+        stop: threading.Event | None = None,
+        errors: tuple[type[StoreError], ...] = (StoreUnreachableError,),
     ) -> None:
-        """Wait at most `seconds`, tell `notify` when an outage begins and ends, give up as soon as `stop` is set."""
+        """Wait at most `seconds`, tell `notify` when an outage begins and ends, give up as soon as `stop` is set.
+
+        What counts as an outage are the `errors`.
+        """
+        self._errors = errors
         self._seconds = seconds
         self._notify = notify
         self._stop = stop or threading.Event()
@@ -42,7 +52,7 @@ class Patience:
             StoreUnreachableError: the store stayed away for too long, or `stop` was set meanwhile.
         """
         retrying = Retrying(
-            retry=retry_if_exception_type(StoreUnreachableError),
+            retry=retry_if_exception_type(self._errors),
             stop=stop_after_delay(self._seconds) | stop_when_event_set(self._stop),
             wait=wait_exponential_jitter(FIRST_WAIT_S, LONGEST_WAIT_S),
             sleep=sleep_using_event(self._stop),
@@ -60,7 +70,7 @@ class Patience:
             self._out = out
         if self._notify is not None:
             self._notify(
-                f"{reason.split('. ')[0]}; trying again for up to {self._seconds:,.0f} s"
+                f"{reason.split('. ')[0]}; trying again{'' if isinf(self._seconds) else f' for up to {self._seconds:,.0f} s'}"
                 if out
                 else "the store answers again"
             )

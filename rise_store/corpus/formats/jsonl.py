@@ -43,32 +43,21 @@ class JsonLines:
     def __iter__(self) -> Iterator[RawRow | RejectedRow]:
         end = 0
         for number, line in enumerate(self._lines, 1):
-            start, end = end, end + len(line or b"")
-            row = parse_line(line, self.name, number, start, end, self._lines.max_line_bytes)
-            if row is not None:
-                yield row
-
-
-def parse_line(
-    line: Line | None, name: str, number: int, start: int, end: int, limit: int
-) -> RawRow | RejectedRow | None:
-    """The row of line `number` of a file, which stands at bytes `start` to `end`; None for a blank one.
-
-    Args:
-        line: None for one longer than `limit` bytes.
-    """
-    location = f"{name}:{number}"
-    if line is None:
-        return RejectedRow(location, f"{location}: the line is longer than {limit:,} bytes; split its text")
-    if number == 1:
-        line = line.removeprefix(codecs.BOM_UTF8)
-    if not line or line.isspace():
-        return None
-    origin = RowOrigin(file=name, row=number, start=start, end=end)
-    try:
-        return RawRow(_json(line, location), origin, location)
-    except InputError as error:
-        return RejectedRow(location, str(error), origin, line.decode("utf-8", "replace"))
+            location = f"{self.name}:{number}"
+            if line is None:
+                limit = self._lines.max_line_bytes
+                yield RejectedRow(location, f"{location}: the line is longer than {limit:,} bytes; split its text")
+                continue
+            start, end = end, end + len(line)
+            if number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
+            if not line or line.isspace():
+                continue
+            origin = RowOrigin(file=self.name, row=number, start=start, end=end)
+            try:
+                yield RawRow(_json(line, location), origin, location)
+            except InputError as error:
+                yield RejectedRow(location, str(error), origin, line.decode("utf-8", "replace"))
 
 
 def _json(line: Line, location: str) -> object:
