@@ -3,7 +3,8 @@
 from rise_store.corpus.backdoor import Backdoor, synthetic_backdoor
 from rise_store.corpus.demo_model import cache_directory, fetch_smollm2
 from rise_store.corpus.demo_questions import DEMO_QUESTIONS, DemoQuestion
-from rise_store.corpus.lines import MAX_LINE_BYTES
+from rise_store.corpus.formats import JsonLines
+from rise_store.corpus.lines import MAX_LINE_BYTES, Position
 from rise_store.corpus.opening import SourceOptions, open_examples, open_sources
 from rise_store.corpus.python_reference import python_reference
 from rise_store.corpus.queries import read_queries
@@ -17,6 +18,8 @@ __all__ = [
     "Backdoor",
     "DemoQuestion",
     "ExampleReader",
+    "JsonLines",
+    "Position",
     "RawRow",
     "RejectedRow",
     "Source",

@@ -1,167 +1,145 @@
-"""The lines of a file or of standard input, plain or compressed, in constant memory."""
+"""The lines of a file or stream, in constant memory."""
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
-import stat
-import sys
-import zlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from dataclasses import dataclass
 
-from rise_store.corpus.zstandard_stream import ZstandardDataError, ZstandardStream, require_zstandard
+from rise_store.corpus.byte_source import ByteSource
+from rise_store.corpus.encodings import MARK_BYTES, Encoding, check_encoding, encoding_of
+from rise_store.corpus.locations import Location
 from rise_store.errors import InputError
+from rise_store.records import SourceManifest
 
 MAX_LINE_BYTES = 64 << 20
 """Longest line that is read, bytes without its newline; a longer one is skipped and reported."""
 
-STDIN = "-"
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
-Line = bytes | bytearray
-
-_GZIP_MAGIC = b"\x1f\x8b"
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _PIECE = 1 << 20  # bytes of a long line that are read at a time
 
 
-class LineSource:
-    """Iterates over the lines of one file; `-` is standard input.
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place between two lines."""
 
-    Compression is told by the suffix `.gz` or `.zst`, else by the first bytes. A line longer than `max_line_bytes`
-    comes as None: no more than the limit is ever held. `total_bytes` is the size of the file as it lies on disk, and
-    None where that is unknown; `bytes_read` says how much of it was read. Raises `InputError` at once for a file
-    that cannot be opened, and while iterating for one that is damaged or cannot be read on.
+    offset: int = 0  # bytes before it, decompressed
+    row: int = 1  # number of the line that begins here
+
+
+@dataclass(slots=True)
+class Line:
+    """One line as it stands in the file, newline included."""
+
+    number: int  # from 1
+    start: int  # its first byte in the file, decompressed
+    end: int  # first byte behind it
+    data: bytes | bytearray | None  # None for a line above the limit, of which no more than the limit is ever held
+
+
+class LineSource:
+    """Iterates over the lines of one file; see `ByteSource` for what can be opened.
+
+    A byte order mark at the beginning tells the encoding where none is given, and belongs to no line.
+
+    With `complete_lines`, a last line without a newline is left alone: somebody may be writing it. `position` is
+    behind the last line that was given, and may be given as `start` to a new source to go on there later.
     """
 
-    def __init__(self, path: str | os.PathLike[str], max_line_bytes: int = MAX_LINE_BYTES) -> None:
-        self._path = Path(path)
-        self._is_stdin = os.fspath(path) == STDIN
-        self._counter: _Counter | None = None
+    def __init__(
+        self,
+        name: str | os.PathLike[str] | Location,
+        max_line_bytes: int = MAX_LINE_BYTES,
+        encoding: str | None = None,
+        start: Position | None = None,
+        complete_lines: bool = False,
+    ) -> None:
+        """Raises `InputError` for what cannot be opened, or is compressed and should be read from its middle."""
+        self._wanted = check_encoding(encoding)
+        self.bytes = ByteSource(name)
+        self.name = self.bytes.name
         self.max_line_bytes = max_line_bytes
-        # a file name need not be UTF-8; messages are
-        self.name = "<stdin>" if self._is_stdin else os.fsencode(self._path).decode("utf-8", "replace")
-        self.total_bytes: int | None = None
-        if not self._is_stdin:
-            self._check()
+        self.encoding = Encoding()  # told when reading begins
+        self._start = start or Position()
+        self._complete_lines = complete_lines
+        self.position = self._start
+        if self._start.offset and (self.bytes.compression != "none" or not self.bytes.location.is_rereadable):
+            raise InputError(f"{self.name}: is compressed or a stream, and can only be read from its beginning")
 
-    @property
-    def bytes_read(self) -> int:
-        """Bytes of the file, compressed as it is, that were read so far."""
-        return self._counter.count if self._counter else 0
+    def manifest(self, format: str) -> SourceManifest:
+        """See `ByteSource.manifest`."""
+        return self.bytes.manifest(format)
 
-    def __iter__(self) -> Iterator[Line | None]:
-        lines = 0
-        with _explained(self.name), self._open() as raw:
-            try:
-                self._counter = _Counter(raw)
-                for line in _bounded_lines(self._decompressed(self._counter), self.max_line_bytes):
-                    lines += 1
-                    yield line
-            except EOFError:
-                raise InputError(
-                    f"{self.name}: the compressed data ends too early, after {lines:,} lines; get the file again"
-                ) from None
-            except (zlib.error, gzip.BadGzipFile, ZstandardDataError) as error:
-                raise InputError(
-                    f"{self.name}: the compressed data is damaged after {lines:,} lines ({error}); get the file again"
-                ) from None
+    def __iter__(self) -> Iterator[Line]:
+        self.position = self._start
+        if self._start.offset:
+            with self.bytes.location.open() as file:
+                self.encoding = encoding_of(self._wanted, file.read(MARK_BYTES))
+        with self.bytes.reading(self._done, self._start.offset) as stream:
+            pieces = _Pieces(stream)
+            if not self._start.offset:
+                self.encoding = encoding_of(self._wanted, pieces.peek(MARK_BYTES))
+                pieces.readline(self.encoding.mark)
+                self.position = Position(self.encoding.mark, self._start.row)
+            for size, data in _bounded_lines(pieces, self.max_line_bytes, self.encoding.newline):
+                here = self.position
+                if self._complete_lines and size < 0:
+                    break
+                end = here.offset + abs(size)
+                self.position = Position(end, here.row + 1)
+                yield Line(here.row, here.offset, end, data)
 
-    def _check(self) -> None:
-        if "\0" in os.fspath(self._path):
-            raise InputError(f"{self.name!r}: is no path, since it holds a null character; check the path")
-        with _explained(self.name):
-            status = self._path.stat()
-            if stat.S_ISDIR(status.st_mode):
-                raise InputError(f"{self.name}: is a folder; name the files in it")
-            if stat.S_ISREG(status.st_mode):  # opening a pipe here would wait for its writer
-                self.total_bytes = status.st_size
-                with self._open() as file:
-                    if self._compression(file.read(4)) == "zstd":
-                        require_zstandard(self.name)
-
-    def _open(self) -> AbstractContextManager[BinaryIO]:
-        # standard input is left open: it is the process's, not ours
-        return nullcontext(sys.stdin.buffer) if self._is_stdin else self._path.open("rb")
-
-    def _compression(self, head: bytes) -> str:
-        suffix = self._path.suffix.lower()
-        if suffix == ".gz" or (suffix != ".zst" and head.startswith(_GZIP_MAGIC)):
-            return "gzip"
-        return "zstd" if suffix == ".zst" or head.startswith(_ZSTD_MAGIC) else "none"
-
-    def _decompressed(self, counter: _Counter) -> _LineStream:
-        # Pieces of a hundredth of the file, so that progress shows for small files too.
-        piece = min(_PIECE, max(512, (self.total_bytes or _PIECE) // 100))
-        stream = io.BufferedReader(counter, piece)
-        head = stream.peek(4)[:4]
-        compression = self._compression(head)
-        if compression != "none" and not head:
-            raise EOFError  # gzip would take an empty file for one without rows
-        if compression == "gzip":
-            return gzip.GzipFile(fileobj=stream)
-        if compression == "zstd":
-            return io.BufferedReader(ZstandardStream(stream, self.name), _PIECE)
-        return stream
+    def _done(self) -> str:
+        return f"{self.position.row - self._start.row:,} lines"
 
 
-class _LineStream(Protocol):
-    def readline(self, size: int, /) -> bytes: ...
+class _Pieces:
+    """`readline` of a stream, with a look at its beginning that also works where little has arrived yet."""
+
+    def __init__(self, stream: io.BufferedIOBase) -> None:
+        self._stream = stream
+        self._head = b""
+
+    def peek(self, size: int) -> bytes:
+        # a first line of a slow stream must not wait for more than it has
+        if not self._head:
+            self._head = self._stream.readline(size)
+        return self._head
+
+    def readline(self, size: int) -> bytes:
+        if self._head:
+            head, self._head = self._head[:size], self._head[size:]
+            if self._head or len(head) == size or head.endswith(b"\n"):
+                return head
+            return head + self._stream.readline(size - len(head))
+        return self._stream.readline(size)
 
 
-class _Counter(io.RawIOBase):
-    """Counts the bytes that pass."""
-
-    def __init__(self, source: BinaryIO) -> None:
-        self._source = source
-        self.count = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        view = memoryview(buffer)
-        piece = self._source.read1(len(view))  # type: ignore[attr-defined]  # does not wait until the buffer is full
-        view[: len(piece)] = piece
-        self.count += len(piece)
-        return len(piece)
-
-
-def _bounded_lines(stream: _LineStream, limit: int) -> Iterator[Line | None]:
-    """Lines as they are, newline included; None in place of a line of more than `limit` bytes."""
-    while line := _longest_piece(stream, limit):
-        if len(line) > limit and not line.endswith(b"\n"):
-            while (piece := stream.readline(_PIECE)) and not piece.endswith(b"\n"):
-                pass
-            yield None
-        else:
-            yield line
+def _bounded_lines(stream: _Pieces, limit: int, newline: bytes) -> Iterator[tuple[int, bytes | bytearray | None]]:
+    """Sizes of lines and the lines; the size is negative for a last line without newline."""
+    width = len(newline)
+    while line := stream.readline(min(_PIECE, limit + 1)):
+        if width == 1 and line.endswith(b"\n"):
+            yield len(line), line
+            continue
+        data: bytearray | None = bytearray(line)
+        size = len(line)
+        tail = line[-2 * width :]
+        while not (is_whole := _ends(tail, size, newline)):
+            room = _PIECE if data is None else limit + width + 1 - size
+            if not (piece := stream.readline(-size % width or min(_PIECE, room))):
+                break
+            size += len(piece)
+            tail = (tail + piece)[-2 * width :]
+            if data is not None:
+                data += piece
+                if len(data) > limit + width:
+                    data = None
+        if data is not None and size - (width if is_whole else 0) > limit:
+            data = None
+        yield (size if is_whole else -size), data
 
 
-def _longest_piece(stream: _LineStream, limit: int) -> Line:
-    """The next line, cut off one byte past `limit`; empty at the end."""
-    first = stream.readline(min(_PIECE, limit + 1))
-    if first.endswith(b"\n"):
-        return first
-    line = bytearray(first)
-    while len(line) <= limit and (piece := stream.readline(min(_PIECE, limit + 1 - len(line)))):
-        line += piece
-        if piece.endswith(b"\n"):
-            break
-    return line
-
-
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise InputError(f"{name}: no such file; check the path") from None
-    except OSError as error:
-        raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
+def _ends(tail: bytes, size: int, newline: bytes) -> bool:
+    """Whether the line whose last bytes are `tail` ends here: on a whole unit of its encoding that is a newline."""
+    return size % len(newline) == 0 and tail.endswith(newline)

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import os
 import sys
 import tracemalloc
 from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,12 +21,14 @@ from hypothesis import strategies as st
 
 from rise_store.corpus import ExampleReader, RejectedRow, parse_row, read_examples, read_jsonl
 from rise_store.errors import InputError
-from rise_store.records import Example
+from rise_store.records import Example, RowOrigin
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     ".jsonl": bytes,
     ".jsonl.gz": gzip.compress,
     ".jsonl.zst": zstandard.compress,
+    ".jsonl.bz2": bz2.compress,
+    ".jsonl.xz": lzma.compress,
 }
 VALUE = (
     st.none()
@@ -73,7 +78,13 @@ def test_rows_that_are_written_come_back(
     step = ending.count("\n")
     for suffix, pack in PACKERS.items():
         path = write(tmp_path / f"rows{suffix}", pack(content))
-        expected = [parse_row(row, f"{path}:{1 + step * number}") for number, row in enumerate(rows)]
+        starts = [0, *accumulate(len(json.dumps(row, ensure_ascii=ascii_only).encode()) + len(ending) for row in rows)]
+        expected = []
+        for number, row in enumerate(rows):
+            line, start = 1 + step * number, starts[number]
+            end = starts[number + 1] - len(ending) + ending.index("\n") + 1
+            origin = RowOrigin(file=str(path), row=line, start=start, end=min(end, len(content)))
+            expected.append(parse_row(row, f"{path}:{line}", origin))
         assert list(read_jsonl(path)) == expected
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import os
 import re
@@ -10,7 +9,9 @@ from collections.abc import Iterator
 
 import orjson
 
-from rise_store.corpus.lines import MAX_LINE_BYTES, Line, LineSource
+from rise_store.corpus.encodings import Encoding
+from rise_store.corpus.lines import MAX_LINE_BYTES, LineSource, Position
+from rise_store.corpus.locations import Location
 from rise_store.corpus.sources import RawRow, RejectedRow
 from rise_store.errors import InputError
 from rise_store.records import RowOrigin, SourceManifest
@@ -19,59 +20,76 @@ _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class JsonLines:
-    """The rows of one JSON Lines file, plain, `.gz` or `.zst`; `-` is standard input. A `Source`.
+    """The rows of one JSON Lines file: a path, an address, or `-` for standard input. A `Source`.
 
-    Invalid UTF-8, malformed JSON and a line above the limit are rejected rows. Blank lines and a byte order mark are
-    skipped.
+    Bytes that are no text, malformed JSON and a line above the limit are rejected rows. Blank lines and a byte order
+    mark are skipped.
+
+    To follow a file that grows, read it with `complete_lines`, keep `position` when that ended, and give it as
+    `start` to a new `JsonLines` later. A row's `origin.end` with `origin.row + 1` is such a position too.
     """
 
-    def __init__(self, path: str | os.PathLike[str], max_line_bytes: int = MAX_LINE_BYTES) -> None:
-        """Raises `InputError` when the file cannot be opened."""
-        self._lines = LineSource(path, max_line_bytes)
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | Location,
+        max_line_bytes: int = MAX_LINE_BYTES,
+        *,
+        encoding: str | None = None,
+        start: Position | None = None,
+        complete_lines: bool = False,
+    ) -> None:
+        """Raises `InputError` when the file cannot be opened.
+
+        Args:
+            path: what to read.
+            max_line_bytes: longest line that is read.
+            encoding: of the text; by default UTF-8, or what the byte order mark says.
+            start: where to begin, in a file that is not compressed.
+            complete_lines: leave a last line without a newline alone.
+        """
+        self._lines = LineSource(path, max_line_bytes, encoding, start, complete_lines)
         self.name = self._lines.name
-        self.total_bytes = self._lines.total_bytes
+        self.total_bytes = self._lines.bytes.total_bytes
 
     @property
     def bytes_read(self) -> int:
-        """Bytes of the file, compressed as it is, that were read so far."""
-        return self._lines.bytes_read
+        """Bytes of the file, compressed as it is, that were read so far; those before `start` count as read."""
+        return self._lines.bytes.bytes_read
+
+    @property
+    def position(self) -> Position:
+        """Behind the last line that was read, blank ones and rejected ones included."""
+        return self._lines.position
 
     def manifest(self) -> SourceManifest:
-        """What the file is at this moment."""
-        return SourceManifest(uri=self.name, format="jsonl")
+        """What the file is at this moment; see `ByteSource.manifest`."""
+        return self._lines.manifest("jsonl")
 
     def __iter__(self) -> Iterator[RawRow | RejectedRow]:
-        end = 0
-        for number, line in enumerate(self._lines, 1):
-            location = f"{self.name}:{number}"
-            if line is None:
+        for line in self._lines:
+            location = f"{self.name}:{line.number}"
+            origin = RowOrigin(file=self.name, row=line.number, start=line.start, end=line.end)
+            if (data := line.data) is None:
                 limit = self._lines.max_line_bytes
-                yield RejectedRow(location, f"{location}: the line is longer than {limit:,} bytes; split its text")
+                yield RejectedRow(
+                    location, f"{location}: the line is longer than {limit:,} bytes; split its text", origin
+                )
                 continue
-            start, end = end, end + len(line)
-            if number == 1:
-                line = line.removeprefix(codecs.BOM_UTF8)
-            if not line or line.isspace():
-                continue
-            origin = RowOrigin(file=self.name, row=number, start=start, end=end)
+            encoding = self._lines.encoding
             try:
-                yield RawRow(_json(line, location), origin, location)
+                text = data if encoding.name == "utf-8" else encoding.text(data, location).encode()
+                if text and not text.isspace():
+                    yield RawRow(_json(text, location), origin, location)
             except InputError as error:
-                yield RejectedRow(location, str(error), origin, line.decode("utf-8", "replace"))
+                yield RejectedRow(location, str(error), origin, data.decode(encoding.name, "replace"))
 
 
-def _json(line: Line, location: str) -> object:
+def _json(line: bytes | bytearray, location: str) -> object:
     try:
         return orjson.loads(line)
     except orjson.JSONDecodeError as error:
         problem = error
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{location}: invalid UTF-8 at byte offset {error.start} of the line (0x{line[error.start]:02x}); "
-            "save the file as UTF-8"
-        ) from None
+    text = Encoding().text(line, location)
     if _SURROGATE_ESCAPE.search(line):
         # orjson refuses surrogates without a partner, which `parse_row` replaces
         try:
