@@ -31,6 +31,7 @@ from rise_store.records import (
     Space,
     StoreInfo,
     VerifyReport,
+    WatchStatus,
 )
 
 PUBLISHED: tuple[type[Record], ...] = (
@@ -58,6 +59,7 @@ PUBLISHED: tuple[type[Record], ...] = (
     Space,
     StoreInfo,
     VerifyReport,
+    WatchStatus,
 )
 
 

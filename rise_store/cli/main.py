@@ -23,6 +23,7 @@ from rise_store.cli.signatures import signatures
 from rise_store.cli.snapshot import restore, snapshot
 from rise_store.cli.transfer import export, import_, migrate
 from rise_store.cli.verify import verify
+from rise_store.cli.watch import watch
 from rise_store.errors import Interrupted, RiseStoreError
 from rise_store.version import __version__
 
@@ -56,6 +57,7 @@ def cli() -> None:
 
 for command in (ingest, query, info, verify, snapshot, restore, signatures, demo, completion, recall, index):
     cli.add_command(command)
+cli.add_command(watch)
 for command in (delete, compact, annotate, export, import_, migrate):
     cli.add_command(command)
 

@@ -10,6 +10,7 @@ import uuid
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
+from typing import Literal
 
 from rise_store.digests import json_sha256
 from rise_store.records import Dataset, IngestTotals, Metadata, Receipt, Run, SourceManifest
@@ -41,6 +42,7 @@ class RunLedger:
         space: str,
         sources: tuple[SourceManifest, ...],
         settings: Metadata,
+        mode: Literal["ingest", "watch"] = "ingest",
     ) -> RunLedger:
         """Resume the unfinished run of this very manifest, or begin a new one."""
         digest = _manifest_digest(dataset, space, sources, settings)
@@ -59,6 +61,7 @@ class RunLedger:
                 space=space,
                 sources=sources,
                 settings=settings,
+                mode=mode,
                 started_at=_now(),
                 host=socket.gethostname(),
                 created_with=__version__,

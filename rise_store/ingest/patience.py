@@ -69,8 +69,5 @@ class Patience:
                 return
             self._out = out
         if self._notify is not None:
-            self._notify(
-                f"{reason.split('. ')[0]}; trying again{'' if isinf(self._seconds) else f' for up to {self._seconds:,.0f} s'}"
-                if out
-                else "the store answers again"
-            )
+            most = "" if isinf(self._seconds) else f" for up to {self._seconds:,.0f} s"
+            self._notify(f"{reason.split('. ')[0]}; trying again{most}" if out else "the store answers again")

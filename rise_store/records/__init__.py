@@ -49,6 +49,7 @@ from rise_store.records.spaces import (
     StoreInfo,
 )
 from rise_store.records.verification import VerifyCheck, VerifyProblem, VerifyReport
+from rise_store.records.watching import WatchedFile, WatchLag, WatchState, WatchStatus
 
 __all__ = [
     "AnnotateReport",
@@ -102,6 +103,10 @@ __all__ = [
     "VerifyCheck",
     "VerifyProblem",
     "VerifyReport",
+    "WatchLag",
+    "WatchState",
+    "WatchStatus",
+    "WatchedFile",
     "Weights",
     "validated",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from rise_store.corpus import ExampleReader, RejectedRow
+from rise_store.corpus.formats import JsonLines
+from rise_store.corpus.lines import Position as LinePosition
 from rise_store.corpus.reader import RowMapping
 from rise_store.ingest.watch.positions import Position
 from rise_store.ingest.watch.seen import Seen, open_bytes, sample_digest
-from rise_store.ingest.watch.tail import Tail
+from rise_store.ingest.watch.tail import OpenFile, has_newline
 from rise_store.records import Example
 
 QUIET_S = 1.5  # that a file has to be left alone before it is read as a whole
@@ -97,9 +100,7 @@ class Followed(ABC):
         return max(0, (self.seen.size if self.seen else 0) - (self.position.offset if self.position else 0))
 
     def _position(self, **fields: object) -> Position:
-        return Position.model_validate(
-            {"name": self.name, "source": self.source, "settings": self._settings, **fields}
-        )
+        return Position.model_validate({"name": self.name, "source": self.source, "settings": self._settings, **fields})
 
 
 class FollowedLines(Followed):
@@ -113,17 +114,17 @@ class FollowedLines(Followed):
         self._number = self.position.row if self.position else 0  # rows read
         self._offset = self.position.offset if self.position else 0
         self._acknowledged = (self._number, self._offset)
-        self._searched = 0
+        self._searched = 0  # bytes that are known to hold no newline behind `_offset`
         self._marks: deque[tuple[int, float]] = deque()  # when the file had grown to which size
         self._tried: Seen | None = None  # what it was when it was read to its end
         self._file: BinaryIO | None = None
-        self._tail: Tail | None = None
+        self._lines: JsonLines | None = None
         self._rows: Iterator[Row] | None = None
 
     def notice(self, seen: Seen, at: float, *, waits: bool = True) -> None:
         """See `Followed.notice`."""
         before = self.seen or self.position
-        if before is not None and before.inode != seen.inode or seen.size < self._offset:
+        if (before is not None and before.inode != seen.inode) or seen.size < self._offset:
             self._restart()
         if self._marks and self._marks[-1][0] > seen.size:
             self._marks.clear()
@@ -137,8 +138,10 @@ class FollowedLines(Followed):
             return 0.0
         if self.seen is None or self.seen == self._tried:
             return None
-        untouched = self.position is not None and self.seen.size == self._offset and self.seen.changed == (
-            self.position.changed
+        untouched = (
+            self.position is not None
+            and self.seen.size == self._offset
+            and self.seen.changed == (self.position.changed)
         )
         return None if self.gone or untouched else 0.0
 
@@ -147,12 +150,10 @@ class FollowedLines(Followed):
         try:
             if self._file is None:
                 self._open()
-            while True:
+            while self._rows is not None or self._begin():
                 row = self._read()
                 if row is not None:
                     return row
-                if not self._has_grown():
-                    break
         except BaseException:
             self._tried = self.seen
             self._rows = None
@@ -188,9 +189,7 @@ class FollowedLines(Followed):
             sample = before.sample
         else:
             sample = sample_digest(self._file, offset)
-        self.position = self._position(
-            row=number, offset=offset, inode=self.inode, sample=sample, changed=changed
-        )
+        self.position = self._position(row=number, offset=offset, inode=self.inode, sample=sample, changed=changed)
         return self.position
 
     def rename(self, name: str) -> None:
@@ -213,42 +212,36 @@ class FollowedLines(Followed):
         size = self._file.seek(0, os.SEEK_END)
         position = self.position
         if position is not None and self._offset:
-            moved = position.offset != self._offset or position.inode != _inode(self._file)
-            if moved or size < self._offset or sample_digest(self._file, self._offset) != position.sample:
+            other = position.offset != self._offset or position.inode != _inode(self._file)
+            if other or size < self._offset or sample_digest(self._file, self._offset) != position.sample:
                 self._restart(close=False)
-        self._begin(size)
 
-    def _begin(self, size: int) -> None:
+    def _begin(self) -> bool:
+        """Begin to read on; False where no line ends behind what was read."""
         assert self._file is not None
-        self._tail = Tail(
-            self.name, self._file, row=self._number, offset=self._offset, size=size, searched=self._searched
-        )
-        self._rows = iter(ExampleReader([self._tail], distinct=False, mapping=self._mapping))
+        size = self._file.seek(0, os.SEEK_END)
+        if size <= self._offset or (self._searched > self._offset and not has_newline(self._file, self._searched)):
+            self._searched = size
+            return False
+        start = LinePosition(self._offset, self._number + 1)
+        self._lines = JsonLines(OpenFile(self.name, self._file), start=start, complete_lines=True)
+        self._rows = iter(ExampleReader([self._lines], distinct=False, mapping=self._mapping))
+        return True
 
     def _read(self) -> Arrived | None:
-        if self._rows is None or self._tail is None:
+        if self._rows is None or self._lines is None:
             return None
         row = next(self._rows, None)
-        self._number, self._offset, self._searched = self._tail.row, self._tail.offset, self._tail.searched
+        self._number, self._offset = self._lines.position.row - 1, self._lines.position.offset
         if row is None:
+            self._searched = self._lines.bytes_read
             self._rows = None
             return None
         while len(self._marks) > 1 and self._marks[0][0] < self._offset:
             self._marks.popleft()
         self.pending += 1
-        return Arrived(row, self._marks[0][1] if self._marks else 0.0, self, self._generation, *self._at())
-
-    def _at(self) -> tuple[int, int]:
-        return self._number, self._offset
-
-    def _has_grown(self) -> bool:
-        assert self._file is not None
-        assert self._tail is not None
-        size = self._file.seek(0, os.SEEK_END)
-        if size <= (self._tail.total_bytes or 0):
-            return False
-        self._begin(size)
-        return True
+        at = self._marks[0][1] if self._marks else time.monotonic()
+        return Arrived(row, at, self, self._generation, self._number, self._offset)
 
     def _restart(self, *, close: bool = True) -> None:
         """It is another file now, or has lost what was read."""
@@ -256,7 +249,7 @@ class FollowedLines(Followed):
         self._number = self._offset = self._searched = 0
         self._acknowledged = (0, 0)
         self._marks.clear()
-        self._rows = self._tail = self._tried = None
+        self._rows = self._lines = self._tried = None
         self.position = None
         if close and self._file is not None:
             self._file.close()
@@ -266,9 +259,7 @@ class FollowedLines(Followed):
 class FollowedWhole(Followed):
     """A file that is read as a whole once it is left alone, and again when it has changed."""
 
-    def __init__(
-        self, name: str, source: str, settings: str, position: Position | None, open_whole: OpenWhole
-    ) -> None:
+    def __init__(self, name: str, source: str, settings: str, position: Position | None, open_whole: OpenWhole) -> None:
         super().__init__(name, source, settings, position)
         self._open_whole = open_whole
         self._rows: Iterator[Row] | None = None
@@ -346,4 +337,3 @@ def _inode(file: BinaryIO) -> str | None:
     except (OSError, AttributeError):  # no file of this machine
         return None
     return f"{status.st_dev}:{status.st_ino}"
-

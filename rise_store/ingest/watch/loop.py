@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rise_store.errors import InputError, Interrupted, StoreError, StoreFullError, StoreUnreachableError
+from rise_store.errors import InputError, StoreFullError, StoreUnreachableError
 from rise_store.ingest.loop import BLOCK_BATCHES, CHARACTERS_PER_TOKEN, MAX_REASONS
 from rise_store.ingest.patience import Patience
 from rise_store.ingest.watch.arrivals import Arrivals
@@ -79,7 +79,9 @@ class Watch:
         self._pace = pace
         self._stop = stop
         self._around = around
-        self._characters = batch_tokens * BLOCK_BATCHES * CHARACTERS_PER_TOKEN
+        self._most_characters = batch_tokens * BLOCK_BATCHES * CHARACTERS_PER_TOKEN
+        self._characters = 0  # of the rows that wait
+        self._open: set[int] = set()  # files with rows that wait
         self._waiting: deque[Arrived] = deque()
         self._due: dict[str, float] = {}
         self._stored_at = time.monotonic()
@@ -137,10 +139,7 @@ class Watch:
         return [f"{t.source}: is not there" for t in self._targets if t.source not in self._registry.missing] + ["\0"]
 
     def _move(self) -> None:
-        for file in list(self._registry.files.values()):
-            if file.gone and file.pending == 0 and file.ready_in(0.0) is None:
-                self._registry.forget(file)
-                file.close()
+        self._registry.bury()
         if self._registry.moved:
             moved, self._registry.moved = self._registry.moved, []
             self._storing.move(moved)
@@ -156,7 +155,7 @@ class Watch:
         """Read rows until a block is full or no file has one."""
         now = time.monotonic()
         done: list[Followed] = []
-        for file in self._followed():
+        for file in self._active():
             if file.ready_in(now) != 0.0:
                 continue
             while not self._is_full():
@@ -168,10 +167,18 @@ class Watch:
                 if row is None:
                     done.append(file)
                     break
-                self._waiting.append(row)
+                self._wait(row)
             if self._is_full():
                 break
         self._storing.remember(file for file in done if file.pending == 0)
+        for file in done:
+            self._registry.settle(file)
+
+    def _wait(self, row: Arrived) -> None:
+        self._waiting.append(row)
+        self._characters += len(row.row.content) if isinstance(row.row, Example) else 0
+        if isinstance(row.file, FollowedLines):
+            self._open.add(id(row.file))
 
     def _unreadable(self, file: Followed, error: Exception) -> None:
         if isinstance(error, FileNotFoundError):
@@ -181,11 +188,11 @@ class Watch:
         self._trouble(reason)
 
     def _is_full(self) -> bool:
-        if len(self._waiting) >= self._pace.batch:
-            return True
-        characters = sum(len(row.row.content) for row in self._waiting if isinstance(row.row, Example))
-        open_files = len({id(row.file) for row in self._waiting if isinstance(row.file, FollowedLines)})
-        return characters >= self._characters or open_files >= MOST_OPEN
+        return (
+            len(self._waiting) >= self._pace.batch
+            or self._characters >= self._most_characters
+            or len(self._open) >= MOST_OPEN
+        )
 
     def _store(self) -> None:
         """Store the rows that wait, up to one whose key is there already: a later row replaces an earlier one."""
@@ -198,6 +205,11 @@ class Watch:
                     break
                 keys.add(row.key)
             rows.append(self._waiting.popleft())
+        left, self._waiting = self._waiting, deque()
+        self._characters = 0
+        self._open.clear()
+        for row_left in left:
+            self._wait(row_left)
         done = self._storing.store(tuple(rows))
         self._around.health.is_now("watching")
         lags = self._around.health.stored(done, self._storing.counts)
@@ -214,7 +226,7 @@ class Watch:
             self._tidy()
             self._untidy = 0
         until = [SLICE_S, *(due - now for due in self._due.values())]
-        until += [ready for file in self._registry.files.values() if (ready := file.ready_in(now)) is not None]
+        until += [ready for file in self._active() if (ready := file.ready_in(now)) is not None]
         if self._waiting:
             until.append(self._waiting[0].at + self._pace.max_delay - now)
         self._arrivals.event.wait(max(0.0, min(until)))
@@ -225,23 +237,22 @@ class Watch:
             return False
         if self._targets and not self._pace.once:
             return False
-        now = time.monotonic()
-        return all(file.ready_in(now) is None for file in self._registry.files.values())
+        return not self._registry.active
 
-    def _followed(self) -> list[Followed]:
-        files: list[Followed] = list(self._registry.files.values())
+    def _active(self) -> list[Followed]:
+        files: list[Followed] = list(self._registry.active.values())
         return files if self._input is None else [*files, self._input]
 
     def _note(self) -> None:
         now = time.monotonic()
-        behind = [file for file in self._followed() if file.ready_in(now) is not None]
+        behind = [file for file in self._active() if file.ready_in(now) is not None]
         oldest = [at for file in behind if (at := file.oldest()) is not None]
         if self._waiting:
             oldest.append(self._waiting[0].at)
         self._around.health.waits(
             oldest=min(oldest, default=None),
             rows=len(self._waiting),
-            bytes=sum(file.unread for file in self._followed()),
+            bytes=sum(file.unread for file in {row.file for row in self._waiting}.union(behind)),
             files=len(behind),
             watched=len(self._registry.files),
         )
@@ -264,6 +275,3 @@ def patience(stop: Stop, health: Health, tell: Told) -> Patience:
         tell(message)
 
     return Patience(math.inf, notify=notify, stop=stop.event, errors=(StoreUnreachableError, StoreFullError))
-
-
-__all__ = ["Interrupted", "Pace", "StoreError", "Surroundings", "Watch", "patience"]

@@ -47,7 +47,10 @@ class Metrics:
             registry=registry,
         )
         self._store = prometheus.Histogram(
-            "rise_store_watch_store_seconds", "Time that the store took for a block", buckets=_SECONDS, registry=registry
+            "rise_store_watch_store_seconds",
+            "Time that the store took for a block",
+            buckets=_SECONDS,
+            registry=registry,
         )
         self._gauge("lag_seconds", "Age of the oldest row that is not stored", health.lag)
         self._gauge("queue_rows", "Rows read that wait for their block", lambda: health.status().queue_rows)

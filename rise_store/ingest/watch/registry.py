@@ -21,6 +21,8 @@ class Registry:
         self._targets = list(targets)
         self._follow = follow
         self.files: dict[str, Followed] = {}
+        self.active: dict[int, Followed] = {}  # those with something to be read, in the order of arrival
+        self.gone: list[Followed] = []
         self.moved: list[tuple[Position, Position | None]] = []  # to be written: what was, and what is instead
         self.missing: set[str] = set()  # sources that cannot be looked at
         self._looked: dict[str, float] = {}
@@ -51,7 +53,7 @@ class Registry:
                 known = self.files[name] = self._follow(name, target.source, None)
             elif known.source != target.source:
                 continue  # another source has it already
-            known.notice(seen, _arrival(seen, hints.get(name), before, now), waits=before is not None)
+            self._notice(known, seen, _arrival(seen, hints.get(name), before, now), waits=before is not None)
 
     def glance(self, name: str, at: float) -> bool:
         """Look at one local file that was noticed to have changed; False where all have to be looked at instead."""
@@ -61,16 +63,32 @@ class Registry:
         seen = see(name, time.time())
         if seen is None or seen.inode != file.inode:
             return False
-        file.notice(seen, at)
+        self._notice(file, seen, at)
         return True
 
-    def forget(self, file: Followed) -> None:
-        """A file is gone, and nothing of it is on its way."""
-        if self.files.get(file.name) is file:
-            del self.files[file.name]
-        if file.position is not None:
-            self.moved.append((file.position, None))
-            file.position = None
+    def settle(self, file: Followed) -> None:
+        """A file was read as far as it goes for the moment."""
+        if file.ready_in(0.0) is None:
+            self.active.pop(id(file), None)
+
+    def bury(self) -> None:
+        """Forget the files that are gone, once nothing of them is on its way."""
+        for file in [file for file in self.gone if file.pending == 0 and file.ready_in(0.0) is None]:
+            self.gone.remove(file)
+            self.active.pop(id(file), None)
+            if self.files.get(file.name) is file:
+                del self.files[file.name]
+            if file.position is not None:
+                self.moved.append((file.position, None))
+            file.close()
+
+    def _notice(self, file: Followed, seen: Seen, at: float, *, waits: bool = True) -> None:
+        if file.gone:  # it is back
+            file.gone = False
+            self.gone.remove(file)
+        file.notice(seen, at, waits=waits)
+        if file.ready_in(at) is not None:
+            self.active.setdefault(id(file), file)
 
     def _find_renamed(self, own: dict[str, Followed], found: dict[str, Seen]) -> None:
         lost = {name: f for name, f in own.items() if name not in found or found[name].inode != f.inode}
@@ -95,8 +113,9 @@ class Registry:
                     new = None  # a hard link
                 if new is not None:
                     moves.append((file, new))
-            if new is None and name not in found:
+            if new is None and name not in found and not file.gone:
                 file.gone = True
+                self.gone.append(file)
         for file, _ in moves:  # before any takes its new name, which may be the old one of another
             del self.files[file.name]
         for file, new in moves:

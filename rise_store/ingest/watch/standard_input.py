@@ -8,13 +8,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import BinaryIO
 
 from rise_store.corpus import ExampleReader
-from rise_store.corpus.formats.jsonl import parse_line
-from rise_store.corpus.lines import MAX_LINE_BYTES
+from rise_store.corpus.formats import JsonLines
+from rise_store.corpus.locations import StandardInput
 from rise_store.corpus.reader import RowMapping
 from rise_store.corpus.sources import RawRow, RejectedRow
+from rise_store.errors import InputError
 from rise_store.ingest.watch.followed import Arrived, Followed
 from rise_store.ingest.watch.positions import Position
 from rise_store.ingest.watch.seen import Seen
@@ -22,7 +24,6 @@ from rise_store.records import SourceManifest
 
 NAME = "<stdin>"
 _MOST_WAITING = 1_000  # rows that are read ahead
-_PIECE = 1 << 20
 
 
 class FollowedInput(Followed):
@@ -73,24 +74,25 @@ class FollowedInput(Followed):
         """See `Followed.close`."""
 
     def _listen(self) -> None:
-        file = _standard_input()
-        number = end = 0
-        while True:
-            line: bytes | None = file.readline(MAX_LINE_BYTES + 1)
-            if not line:
-                break
-            start, end, number = end, end + len(line), number + 1
-            if len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
-                line = None
-                while (piece := file.readline(_PIECE)) and not piece.endswith(b"\n"):
-                    end += len(piece)
-                end += len(piece)
-            row = parse_line(line, NAME, number, start, end, MAX_LINE_BYTES)
-            if row is not None:
+        try:
+            for row in JsonLines(_Input()):
                 self._waiting.put((row, time.monotonic()))
                 self._wake.set()
+        except InputError as error:
+            self.error = str(error)
         self._waiting.put(None)
         self._wake.set()
+
+
+class _Input(StandardInput):
+    """Standard input through a buffer of our own: as it ends, the interpreter waits for whoever reads from its own."""
+
+    def open(self) -> AbstractContextManager[BinaryIO]:
+        """Its own descriptor, unless it was replaced by something in memory."""
+        try:
+            return open(os.dup(sys.stdin.fileno()), "rb")
+        except (OSError, ValueError):
+            return super().open()
 
 
 class _Feed:
@@ -108,11 +110,3 @@ class _Feed:
     def __iter__(self) -> Iterator[RawRow | RejectedRow]:
         while True:
             yield self.row
-
-
-def _standard_input() -> BinaryIO:
-    """Standard input through a buffer of our own: the interpreter waits for nobody who reads from its own as it ends."""
-    try:
-        return open(os.dup(sys.stdin.fileno()), "rb")
-    except (OSError, ValueError):  # replaced by something in memory
-        return sys.stdin.buffer

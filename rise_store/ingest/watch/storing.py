@@ -14,7 +14,7 @@ from rise_store.ingest.ledger import RunLedger
 from rise_store.ingest.texts import EncodedTexts, Encoder, TokenProgress
 from rise_store.ingest.watch.followed import Arrived, Followed
 from rise_store.ingest.watch.positions import Position, Positions
-from rise_store.records import Example, Receipt
+from rise_store.records import Example, IngestTotals, Receipt
 from rise_store.store import Collection
 
 T = TypeVar("T")
@@ -52,6 +52,11 @@ class Storing:
         self._persist = persist
         self._progress = progress
         self._rows = 0  # of the run so far
+
+    @property
+    def counts(self) -> IngestTotals:
+        """What became of these."""
+        return self._ledger.counts
 
     @property
     def rows(self) -> int:

@@ -1,0 +1,179 @@
+"""What surrounds a watch: its run in the ledger, its positions, and who is told how it is doing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from rise_store.corpus import SourceOptions
+from rise_store.digests import json_sha256
+from rise_store.errors import InputError
+from rise_store.ingest.block import RunContext
+from rise_store.ingest.ledger import RunLedger
+from rise_store.ingest.texts import Encoder
+from rise_store.ingest.watch.arrivals import Arrivals
+from rise_store.ingest.watch.followed import Followed, FollowedLines, FollowedWhole
+from rise_store.ingest.watch.formats import Formats
+from rise_store.ingest.watch.health import Health, StatusFile
+from rise_store.ingest.watch.loop import Pace, Surroundings, Watch, patience
+from rise_store.ingest.watch.metrics import Metrics
+from rise_store.ingest.watch.positions import Position, Positions
+from rise_store.ingest.watch.registry import Registry
+from rise_store.ingest.watch.standard_input import FollowedInput
+from rise_store.ingest.watch.stopping import Stop
+from rise_store.ingest.watch.storing import Storing
+from rise_store.ingest.watch.targets import make_target
+from rise_store.records import Dataset, IngestReport, Receipt, Run, SourceManifest, WatchStatus
+from rise_store.store import Catalogue, Collection
+
+STDIN = "-"
+
+
+@dataclass(frozen=True)
+class WatchTellers:
+    """Who is told how a watch is doing."""
+
+    status: Path | None = None  # file that is written every second
+    metrics: tuple[str, int] | None = None  # host and port to serve Prometheus metrics on
+    trouble: Callable[[str], None] = lambda message: None  # one line for people
+    block: Callable[[WatchStatus], None] = lambda status: None  # after each block
+
+
+def watch_sources(
+    sources: Sequence[str],
+    dataset: Dataset,
+    encoder: Encoder,
+    collection: Collection,
+    catalogue: Catalogue,
+    *,
+    location: str,
+    settings: dict[str, object],
+    reading: SourceOptions,
+    context: Callable[[str], RunContext],
+    pace: Pace,
+    tellers: WatchTellers,
+    stop: Stop,
+    max_rejects: int | None = None,
+) -> IngestReport:
+    """Store what arrives in sources until `stop`.
+
+    Args:
+        sources: folders, globs, files and addresses; `-` is standard input.
+        dataset: what the examples belong to.
+        encoder: computes the signatures; of the collection's space.
+        collection: where they go.
+        catalogue: of the same store.
+        location: of the store, for the status.
+        settings: what shapes the examples, beside the dataset; frozen in the run.
+        reading: how sources are read.
+        context: what the blocks share, by the id of the run.
+        pace: how small blocks are, and how often is looked.
+        tellers: who is told.
+        stop: ends it after the block in flight.
+        max_rejects: rejected rows beyond which it stops; None for no limit.
+
+    Raises:
+        InputError: a source that cannot be watched, or too many rejected rows.
+        StoreError: the store failed for another reason than being out of reach or full, or `stop` came meanwhile.
+    """
+    started = time.monotonic()
+    formats = Formats(reading)
+    targets = [make_target(source, formats.wanted) for source in sources if source != STDIN]
+    manifests = tuple(SourceManifest(uri=source, format=reading.get("format") or "watch") for source in sources)
+    space = collection.space.fingerprint
+    ledger = RunLedger.begin(catalogue, dataset, space, manifests, dict(settings), mode="watch")
+    _close_abandoned(catalogue, ledger.run)
+    run = context(ledger.run.id)
+    digest = json_sha256([dataset.model_dump(mode="json"), settings])
+    positions = Positions(catalogue, dataset.name, space)
+    arrivals = Arrivals()
+    standard_input = FollowedInput(arrivals.event) if STDIN in sources else None
+
+    def follow(name: str, source: str, position: Position | None) -> Followed:
+        if formats.grows(name):
+            return FollowedLines(name, source, digest, position)
+        return FollowedWhole(name, source, digest, position, formats.open_whole)
+
+    health = Health(run_id=run.id, dataset=dataset.name, space=space, store=location, sources=tuple(sources))
+    with ExitStack() as stack:
+        metrics = stack.enter_context(Metrics(health, *tellers.metrics)) if tellers.metrics else None
+        if tellers.status is not None:
+            stack.enter_context(StatusFile(tellers.status, health.status))
+
+        def stored(receipt: Receipt) -> None:
+            tellers.block(health.status())
+            if max_rejects is not None and ledger.counts.rejected > max_rejects:
+                reason = next(reject.reason for reject in reversed(receipt.rejects) if reject.kind == "rejected")
+                raise InputError(
+                    f"{reason} ({ledger.counts.rejected} rows rejected, {max_rejects} allowed); the good rows before it "
+                    "are stored: mend the row and run the same command again, or let bad rows pass with --max-rejects"
+                )
+
+        persist = patience(stop, health, tellers.trouble)
+        storing = Storing(run, encoder, collection, ledger, positions, persist, lambda tokens: None)
+        watch = Watch(
+            targets,
+            Registry(targets, positions, follow),
+            standard_input,
+            arrivals,
+            storing,
+            lambda: persist(collection.tidy),
+            pace,
+            stop,
+            Surroundings(health, tellers.trouble, metrics, stored),
+            batch_tokens=encoder.batch_tokens,
+        )
+        try:
+            with stop.by_signal():
+                health.is_now("watching")
+                watch.run()
+                persist(collection.tidy)
+                closed = persist(lambda: ledger.close(collection, storing.rows))
+        except BaseException as error:
+            health.failed(" ".join(str(error).split()) or type(error).__name__)
+            health.is_now("failed")
+            if isinstance(error, Exception):
+                ledger.fail(str(error))
+            raise
+        health.is_now("finished" if closed.state == "COMPLETE" else "failed")
+    return _report(ledger, closed, collection, watch.reasons, time.monotonic() - started)
+
+
+def _close_abandoned(catalogue: Catalogue, run: Run) -> None:
+    """Close runs over the same sources that a process of this machine left open when it was killed."""
+    uris = {source.uri for source in run.sources}
+    for _, document in list(catalogue.scan("run", owner=run.dataset.name)):
+        other = Run.model_validate(document)
+        same = other.space == run.space and other.host == run.host and {s.uri for s in other.sources} == uris
+        if other.mode == "watch" and other.state == "RUNNING" and other.id != run.id and same:
+            RunLedger(catalogue, other).stop(f"its process ended without a word; run {run.id} goes on where it was")
+
+
+def _report(ledger: RunLedger, closed: Run, collection: Collection, reasons: list[str], seconds: float) -> IngestReport:
+    totals = ledger.counts
+    return IngestReport(
+        run_id=closed.id,
+        state=closed.state,
+        dataset=closed.dataset.name,
+        space=closed.space,
+        new=totals.new,
+        replaced=totals.replaced,
+        shared=totals.shared,
+        updated=totals.updated,
+        unchanged=totals.unchanged,
+        recovered=totals.recovered,
+        refused=totals.refused,
+        vanished=closed.vanished,
+        resumed_rows=0,
+        duplicates=0,
+        rejected=totals.rejected + totals.too_short + totals.refused,
+        too_short=totals.too_short,
+        tokens=totals.tokens,
+        seconds=round(seconds, 3),
+        tokens_per_second=round(totals.tokens / max(seconds, 1e-9), 1),
+        stored=collection.count(),
+        rejects=tuple(reasons),
+    )
