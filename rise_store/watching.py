@@ -95,7 +95,7 @@ class Watching(Ingestion):
             model, config, loading, space=space, new_space=new_space, storage=StorageChoice(profile, quantization, hnsw)
         )
         catalogue = self._backend.catalogue()
-        tellers = WatchTellers(None if status is None else Path(status), metrics)
+        told = WatchTellers()
         return watch_sources(
             [str(sources)] if isinstance(sources, str | Path) else [str(source) for source in sources],
             record,
@@ -108,10 +108,7 @@ class Watching(Ingestion):
             context=lambda run_id: RunContext(record, keep_text, run_id, Tombstones(catalogue)),
             pace=Pace(max_delay, batch, poll, once),
             tellers=WatchTellers(
-                tellers.status,
-                tellers.metrics,
-                on_trouble or tellers.trouble,
-                on_block or tellers.block,
+                None if status is None else Path(status), metrics, on_trouble or told.trouble, on_block or told.block
             ),
             stop=Stop(stop),
             max_rejects=max_rejects,

@@ -25,9 +25,7 @@ class WatchedFile(Record):
 class WatchLag(Record):
     """Seconds from the arrival of a row to its being searchable."""
 
-    now: float = Field(
-        0.0, description="age of the oldest row that has arrived and is not stored; 0 where there is none"
-    )
+    now: float = Field(0.0, description="age of the oldest row that arrived and is not stored; 0 where there is none")
     last: float | None = Field(None, description="of the oldest row of the last block; null before the first")
     p95: float | None = Field(None, description="95th percentile over the last rows, 2,000 at most")
 

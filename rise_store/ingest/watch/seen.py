@@ -21,9 +21,7 @@ class Seen:
     size: int
     changed: str  # time of its last change as its file system tells it, or an ETag; only ever compared
     inode: str | None = None
-    age_s: float | None = field(
-        default=None, compare=False
-    )  # by the clocks of file system and machine, which may disagree
+    age_s: float | None = field(default=None, compare=False)  # by two clocks, which may disagree
 
 
 def is_address(name: str) -> bool:

@@ -108,8 +108,9 @@ def watch_sources(
             if max_rejects is not None and ledger.counts.rejected > max_rejects:
                 reason = next(reject.reason for reject in reversed(receipt.rejects) if reject.kind == "rejected")
                 raise InputError(
-                    f"{reason} ({ledger.counts.rejected} rows rejected, {max_rejects} allowed); the good rows before it "
-                    "are stored: mend the row and run the same command again, or let bad rows pass with --max-rejects"
+                    f"{reason} ({ledger.counts.rejected} rows rejected, {max_rejects} allowed); the good rows before "
+                    "it are stored: mend the row and run the same command again, or let bad rows pass with "
+                    "--max-rejects"
                 )
 
         persist = patience(stop, health, tellers.trouble)
