@@ -79,9 +79,13 @@ class Ingestion:
         encoder, collection = self._encoders.for_ingest(
             model, config, loading, space=space, new_space=new_space, storage=storage
         )
+        if isinstance(source, ExampleReader):
+            source.render_chat = encoder.render_chat
         catalogue = self._backend.catalogue()
-        manifests = source.manifests() if isinstance(source, ExampleReader) else ()
-        ledger = RunLedger.begin(catalogue, record, collection.space.fingerprint, manifests, {"keep_text": keep_text})
+        manifests, shape = (source.manifests(), source.settings) if isinstance(source, ExampleReader) else ((), {})
+        ledger = RunLedger.begin(
+            catalogue, record, collection.space.fingerprint, manifests, {"keep_text": keep_text} | shape
+        )
         run = RunContext(record, keep_text, ledger.run.id, Tombstones(catalogue), ledger.run.attempts > 1)
         report = ingest_examples(source, run, encoder, collection, ledger, max_rejects=max_rejects, progress=progress)
         collection.tidy()  # also after a run without news: an earlier one may have been killed before it

@@ -18,7 +18,7 @@ from rise_store.cli.options import (
 )
 from rise_store.cli.output import console, echo_json, print_report
 from rise_store.cli.progress import IngestProgress
-from rise_store.cli.source_options import source_options
+from rise_store.cli.source_options import require_sources, source_options
 from rise_store.corpus import open_examples
 from rise_store.ingest import KeepText
 from rise_store.ingestion import IngestOptions, split_options
@@ -26,7 +26,7 @@ from rise_store.profiles import CoarseBits, Profile
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, metavar="FILES...")
+@click.argument("files", nargs=-1, metavar="[FILES]...")
 @store_option
 @dataset_options
 @source_options
@@ -83,6 +83,7 @@ def ingest(
     """
     config = parse_estimator(estimator)
     reading, loading = split_options(options)
+    require_sources(files, reading)
     reader = open_examples(files, **reading)
     provenance = make_dataset(
         dataset=dataset, dataset_version=dataset_version, source_uri=source_uri, license_=license_

@@ -17,6 +17,7 @@ from rise_store.cli.demo import demo
 from rise_store.cli.index import index
 from rise_store.cli.info import info
 from rise_store.cli.ingest import ingest
+from rise_store.cli.preview import preview
 from rise_store.cli.query import query
 from rise_store.cli.recall import recall
 from rise_store.cli.signatures import signatures
@@ -58,6 +59,7 @@ def cli() -> None:
 for command in (ingest, query, info, verify, snapshot, restore, signatures, demo, completion, recall, index):
     cli.add_command(command)
 cli.add_command(watch)
+cli.add_command(preview)
 for command in (delete, compact, annotate, export, import_, migrate):
     cli.add_command(command)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
+
+from rise_store.corpus import SourceOptions
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -13,6 +15,35 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def source_options(command: Command) -> Command:
     """How sources are read, as the keys of `SourceOptions`."""
     for option in (
+        click.option(
+            "--chat-template", metavar="FILE", help="Jinja template for chat rows.  [default: the one of the model]"
+        ),
+        click.option(
+            "--only-mapped",
+            is_flag=True,
+            help="Leave out fields that no mapping or template names, rather than keep them as metadata.",
+        ),
+        click.option(
+            "--template",
+            multiple=True,
+            metavar="[FIELD=]TEXT",
+            help="Make the text, or prompt=..., completion=..., of a row's fields: 'Q: {question}\\nA: {answer}'.",
+        ),
+        click.option(
+            "--map",
+            multiple=True,
+            metavar="FIELD=NAME,...",
+            help="What a row's fields are: text=body,id=doc.id,metadata.author=by; may be repeated.",
+        ),
+        click.option(
+            "--query", metavar="SELECT", help="What --sql is asked; end it with ORDER BY to be able to resume."
+        ),
+        click.option(
+            "--sql",
+            metavar="URL",
+            help="Read rows of a database, at an address of SQLAlchemy (extra sql); see --query.",
+        ),
+        click.option("--split", metavar="NAME", help="Split of a Hugging Face dataset that has several."),
         click.option(
             "--input-format",
             "format",
@@ -22,3 +53,13 @@ def source_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def require_sources(files: Sequence[str], options: SourceOptions) -> None:
+    """Refuse a command that names nothing to read.
+
+    Raises:
+        click.UsageError: neither files nor a query.
+    """
+    if not files and options.get("sql") is None:
+        raise click.UsageError("name FILES to read, or a database with --sql and --query")

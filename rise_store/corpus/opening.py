@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from typing_extensions import TypedDict, Unpack
 
-from rise_store.corpus.formats import JsonLines
+from rise_store.corpus.chat import read_chat_template
+from rise_store.corpus.formats import JsonLines, SqlQuery
+from rise_store.corpus.mapping import parse_mapping
 from rise_store.corpus.reader import ExampleReader
 from rise_store.corpus.sources import Source
+from rise_store.errors import InputError
 
 
 class SourceOptions(TypedDict, total=False):
     """How sources are read; every key may be left out."""
 
     format: str | None  # jsonl, ...; by default told by the name
+    split: str | None  # of Hugging Face datasets
+    sql: str | None  # address of a database, whose rows come behind those of the names
+    query: str | None  # what it is asked
+    map: str | Sequence[str] | Mapping[str, str]  # target=field, ...: see `parse_mapping`
+    template: str | Sequence[str]  # texts with {field}: see `parse_template`
+    only_mapped: bool  # leave out fields that nothing names, rather than keep them as metadata
+    chat_template: str | os.PathLike[str] | None  # file of a Jinja template in place of the model's own
 
 
 def open_sources(names: Sequence[str | os.PathLike[str]], **options: Unpack[SourceOptions]) -> list[Source]:
@@ -24,9 +34,21 @@ def open_sources(names: Sequence[str | os.PathLike[str]], **options: Unpack[Sour
     Raises:
         InputError: a source that does not exist, cannot be opened, or needs a package that is not installed.
     """
-    return [JsonLines(name) for name in names]
+    sql, query = options.get("sql"), options.get("query")
+    if (sql is None) != (query is None):
+        raise InputError("--sql and --query belong together: the address of a database, and what it is asked")
+    sources: list[Source] = [JsonLines(name) for name in names]
+    if sql is not None and query is not None:
+        sources.append(SqlQuery(sql, query))
+    return sources
 
 
 def open_examples(names: Sequence[str | os.PathLike[str]], **options: Unpack[SourceOptions]) -> ExampleReader:
-    """The examples of sources, one after the other; see `open_sources` and `ExampleReader`."""
-    return ExampleReader(open_sources(names, **options))
+    """The examples of sources, one after the other; see `open_sources` and `ExampleReader`.
+
+    Raises:
+        InputError: also a mapping or template that cannot be read, or that names a column which a table lacks.
+    """
+    mapping = parse_mapping(options.get("map", ()), options.get("template", ()), options.get("only_mapped", False))
+    template = read_chat_template(options.get("chat_template"))
+    return ExampleReader(open_sources(names, **options), mapping=mapping, chat_template=template)

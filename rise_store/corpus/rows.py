@@ -54,8 +54,12 @@ def _example(row: object, location: str, origin: RowOrigin | None) -> Example:
     others = {name: value for name, value in row.items() if name not in known}
     example = Example(id=_id(row), metadata=_metadata(row, others), location=location, origin=origin, **values)
     if not example.content.strip():
-        if row.get("messages") is not None:
-            raise _RowError(f'chat rows ("messages") are not supported yet; {_TEXT_WANTED}')
+        chat = next((name for name in ("messages", "conversations") if row.get(name) is not None), None)
+        if chat is not None:
+            raise _RowError(
+                f'a chat row ("{chat}") becomes a text through the chat template of a model, and no model is at hand '
+                f"here; {_TEXT_WANTED}"
+            )
         raise _RowError(f"the row has no text; {_TEXT_WANTED}")
     return example
 
@@ -150,4 +154,6 @@ def _kind(value: object) -> str:
         return "a list"
     if isinstance(value, Mapping):
         return "an object"
+    if isinstance(value, (bytes, bytearray)):
+        return "binary data"
     return f"a Python {type(value).__name__}"

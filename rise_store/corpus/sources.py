@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rise_store.records import RowOrigin, SourceManifest
 
@@ -53,3 +53,10 @@ class Source(Protocol):
         Iterating after it raises `InputError` in the end when the source is not what the manifest says any more.
         """
         ...
+
+
+@runtime_checkable
+class TableSource(Protocol):
+    """A source whose rows all have the same fields."""
+
+    columns: tuple[str, ...] | None  # None where they are not known before the first row

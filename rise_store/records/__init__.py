@@ -27,6 +27,7 @@ from rise_store.records.lifecycle import (
     MigratedSpace,
     MigrationReport,
 )
+from rise_store.records.previews import Preview, PreviewField, PreviewRow
 from rise_store.records.queries import (
     ApproximateSearch,
     Attribution,
@@ -81,6 +82,9 @@ __all__ = [
     "MigratedSpace",
     "MigrationReport",
     "ModelReference",
+    "Preview",
+    "PreviewField",
+    "PreviewRow",
     "Query",
     "RecallMeasurement",
     "RecallReport",

@@ -16,6 +16,7 @@ from rise_store.errors import InputError, ModelError, SignatureError, SpaceMisma
 from rise_store.records import EstimatorConfig, Example, Query, Space
 from rise_store.signature.backbone import Backbone, make_readout, probe
 from rise_store.signature.channels import EPSILON, Channels
+from rise_store.signature.chat import render_chat
 from rise_store.signature.fingerprint import model_fingerprint, space_fingerprint
 from rise_store.signature.loading import LoadedModel, load_model
 from rise_store.signature.memory import keep_freed_blocks
@@ -171,6 +172,10 @@ class SignatureEncoder:
             return []
         ids: list[list[int]] = self.tokenizer(list(texts), verbose=False)["input_ids"]
         return ids
+
+    def render_chat(self, messages: Sequence[Mapping[str, Any]], template: str | None = None) -> str:
+        """The text of a conversation, with the model's chat template or another; see `render_chat`."""
+        return render_chat(self.tokenizer, self.reference.name, messages, template)
 
     @torch.inference_mode()
     def encode_token_ids(

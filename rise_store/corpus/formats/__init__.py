@@ -1,5 +1,8 @@
 """One reader a format; each is a `Source`."""
 
+from rise_store.corpus.formats.hf_datasets import HfDataset
 from rise_store.corpus.formats.jsonl import JsonLines
+from rise_store.corpus.formats.parquet import ParquetFile
+from rise_store.corpus.formats.sql import SqlQuery
 
-__all__ = ["JsonLines"]
+__all__ = ["HfDataset", "JsonLines", "ParquetFile", "SqlQuery"]
