@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from rise_store.corpus.compression import DAMAGE, HEAD_BYTES, compression_of, decompressed, require_package
-from rise_store.corpus.locations import Location, locate
+from rise_store.corpus.locations import LocalFile, Location, locate
 from rise_store.errors import InputError
 from rise_store.records import SourceManifest
 
@@ -29,6 +29,10 @@ class _Promise:
     version: object
 
 
+class ChangedError(InputError):
+    """A file is not what the manifest says any more."""
+
+
 class ByteSource:
     """What every reader of files opens: a path, an address that fsspec knows, or `-` for standard input.
 
@@ -43,7 +47,7 @@ class ByteSource:
         self._counter: _Counter | None = None
         self._promise: _Promise | None = None
         self.compression = compression_of(self.location.filename, b"")
-        if self.compression == "none" and self.location.is_rereadable and self.location.is_cheap_to_read():
+        if self.compression == "none" and isinstance(self.location, LocalFile) and self.location.is_rereadable:
             with self.location.open() as file:
                 self.compression = compression_of(self.location.filename, file.read(HEAD_BYTES))
         require_package(self.compression, self.name)
@@ -99,6 +103,10 @@ class ByteSource:
         self._promise = _Promise(sha256, version)
         return SourceManifest(uri=self.name, format=format, bytes=size, sha256=sha256)
 
+    def expect(self, sha256: str | None) -> None:
+        """Have reading check in the end that it read just this; None says that there was nothing to read."""
+        self._promise = _Promise(sha256 or "none", None)
+
     def _decompressed(self, stream: io.BufferedReader, start: int) -> io.BufferedIOBase:
         if start:
             return stream  # the beginning was seen to be plain, and the counter sought the place
@@ -124,7 +132,7 @@ class ByteSource:
         else:
             is_same = self.location.version() == promise.version
         if not is_same:
-            raise InputError(
+            raise ChangedError(
                 f"{self.name}: changed while it was read; the rows before are stored: run the same command again"
             )
 

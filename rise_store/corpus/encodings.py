@@ -58,9 +58,12 @@ class Encoding:
             ) from None
 
 
+UTF_8 = Encoding()
+
+
 def encoding_of(name: str | None, head: bytes) -> Encoding:
     """The encoding of a file that begins with `head`: its byte order mark tells, unless `name` contradicts it."""
     for mark, marked in _MARKS:
         if head.startswith(mark) and (name is None or marked == name or marked.startswith(f"{name}-")):
             return Encoding(marked, len(mark))
-    return Encoding(_UNMARKED.get(name or "utf-8", name or "utf-8"))
+    return UTF_8 if name in (None, "utf-8") else Encoding(_UNMARKED.get(name, name))

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rise_store.corpus.byte_source import ByteSource
-from rise_store.corpus.encodings import MARK_BYTES, Encoding, check_encoding, encoding_of
+from rise_store.corpus.compression import HEAD_BYTES, compression_of
+from rise_store.corpus.encodings import MARK_BYTES, UTF_8, check_encoding, encoding_of
 from rise_store.corpus.locations import Location
 from rise_store.errors import InputError
 from rise_store.records import SourceManifest
@@ -59,12 +60,12 @@ class LineSource:
         self.bytes = ByteSource(name)
         self.name = self.bytes.name
         self.max_line_bytes = max_line_bytes
-        self.encoding = Encoding()  # told when reading begins
+        self.encoding = UTF_8  # told when reading begins
         self._start = start or Position()
         self._complete_lines = complete_lines
         self.position = self._start
-        if self._start.offset and (self.bytes.compression != "none" or not self.bytes.location.is_rereadable):
-            raise InputError(f"{self.name}: is compressed or a stream, and can only be read from its beginning")
+        if self._start.offset:
+            self._look_at_beginning()
 
     def manifest(self, format: str) -> SourceManifest:
         """See `ByteSource.manifest`."""
@@ -72,9 +73,6 @@ class LineSource:
 
     def __iter__(self) -> Iterator[Line]:
         self.position = self._start
-        if self._start.offset:
-            with self.bytes.location.open() as file:
-                self.encoding = encoding_of(self._wanted, file.read(MARK_BYTES))
         with self.bytes.reading(self._done, self._start.offset) as stream:
             pieces = _Pieces(stream)
             if not self._start.offset:
@@ -88,6 +86,15 @@ class LineSource:
                 end = here.offset + abs(size)
                 self.position = Position(end, here.row + 1)
                 yield Line(here.row, here.offset, end, data)
+
+    def _look_at_beginning(self) -> None:
+        head = b""
+        if self.bytes.location.is_rereadable:
+            with self.bytes.location.open() as file:
+                head = file.read(HEAD_BYTES)
+            self.encoding = encoding_of(self._wanted, head)
+        if not head or compression_of(self.bytes.location.filename, head) != "none":
+            raise InputError(f"{self.name}: is compressed or a stream, and can only be read from its beginning")
 
     def _done(self) -> str:
         return f"{self.position.row - self._start.row:,} lines"

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from rise_store.corpus.remote import RemoteFile, is_remote, local_path, public_address
 from rise_store.errors import InputError
 
 STDIN = "-"
@@ -53,8 +54,6 @@ def locate(name: str | os.PathLike[str]) -> Location:
     Raises:
         InputError: there is nothing, it is a folder, or a package is missing that its protocol needs.
     """
-    from rise_store.corpus.remote import RemoteFile, is_remote, local_path
-
     if isinstance(name, str):
         if name == STDIN:
             return StandardInput()
@@ -62,6 +61,13 @@ def locate(name: str | os.PathLike[str]) -> Location:
             return RemoteFile.at(name)
         name = local_path(name)
     return LocalFile(name)
+
+
+def public_name(name: str | os.PathLike[str]) -> str:
+    """What a name is called in messages: without secrets."""
+    if name == STDIN:
+        return StandardInput.name
+    return public_address(name) if isinstance(name, str) and is_remote(name) else path_name(name)
 
 
 def path_name(path: str | os.PathLike[str]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import orjson
 
-from rise_store.corpus.encodings import Encoding
+from rise_store.corpus.encodings import UTF_8, Encoding
 from rise_store.corpus.lines import MAX_LINE_BYTES, LineSource, Position
 from rise_store.corpus.locations import Location
 from rise_store.corpus.sources import RawRow, RejectedRow
@@ -67,21 +67,39 @@ class JsonLines:
 
     def __iter__(self) -> Iterator[RawRow | RejectedRow]:
         for line in self._lines:
-            location = f"{self.name}:{line.number}"
-            origin = RowOrigin(file=self.name, row=line.number, start=line.start, end=line.end)
-            if (data := line.data) is None:
-                limit = self._lines.max_line_bytes
-                yield RejectedRow(
-                    location, f"{location}: the line is longer than {limit:,} bytes; split its text", origin
-                )
-                continue
-            encoding = self._lines.encoding
-            try:
-                text = data if encoding.name == "utf-8" else encoding.text(data, location).encode()
-                if text and not text.isspace():
-                    yield RawRow(_json(text, location), origin, location)
-            except InputError as error:
-                yield RejectedRow(location, str(error), origin, data.decode(encoding.name, "replace"))
+            limit, encoding = self._lines.max_line_bytes, self._lines.encoding
+            row = parse_line(line.data, self.name, line.number, line.start, line.end, limit, encoding)
+            if row is not None:
+                yield row
+
+
+def parse_line(
+    line: bytes | bytearray | None, name: str, number: int, start: int, end: int, limit: int, encoding: Encoding = UTF_8
+) -> RawRow | RejectedRow | None:
+    """The row of line `number` of a file, which stands at bytes `start` to `end`; None for a blank one.
+
+    Args:
+        line: what stands there; None for more than `limit` bytes.
+        name: of the file.
+        number: of the line, from 1.
+        start: its first byte.
+        end: first byte behind it.
+        limit: longest line that is read.
+        encoding: of the line.
+    """
+    if line is not None and (not line or line.isspace()):
+        return None
+    location = f"{name}:{number}"
+    origin = RowOrigin(file=name, row=number, start=start, end=end)
+    if line is None:
+        return RejectedRow(location, f"{location}: the line is longer than {limit:,} bytes; split its text", origin)
+    try:
+        if encoding.name != UTF_8.name:
+            text = encoding.text(line, location).encode()
+            return None if text.isspace() else RawRow(_json(text, location), origin, location)
+        return RawRow(_json(line, location), origin, location)
+    except InputError as error:
+        return RejectedRow(location, str(error), origin, line.decode(encoding.name, "replace"))
 
 
 def _json(line: bytes | bytearray, location: str) -> object:
@@ -89,7 +107,7 @@ def _json(line: bytes | bytearray, location: str) -> object:
         return orjson.loads(line)
     except orjson.JSONDecodeError as error:
         problem = error
-    text = Encoding().text(line, location)
+    text = UTF_8.text(line, location)
     if _SURROGATE_ESCAPE.search(line):
         # orjson refuses surrogates without a partner, which `parse_row` replaces
         try:
