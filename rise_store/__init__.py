@@ -17,6 +17,7 @@ from rise_store.errors import (
     StoreError,
     StoreFullError,
     StoreInUseError,
+    StoreUnreachableError,
 )
 from rise_store.records import (
     AnnotateReport,
@@ -87,6 +88,7 @@ __all__ = [
     "StoreFullError",
     "StoreInUseError",
     "StoreInfo",
+    "StoreUnreachableError",
     "VerifyReport",
     "Weights",
     "__version__",

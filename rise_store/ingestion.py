@@ -11,7 +11,16 @@ from typing_extensions import Unpack
 from rise_store.corpus import ExampleReader, RejectedRow, SourceOptions, open_examples, parse_row
 from rise_store.encoders import Encoders, LoadOptions
 from rise_store.errors import InputError
-from rise_store.ingest import KeepText, Progress, RunContext, RunLedger, ingest_examples
+from rise_store.ingest import (
+    PATIENCE_S,
+    DeadLetters,
+    KeepText,
+    Notify,
+    Progress,
+    RunContext,
+    RunLedger,
+    ingest_examples,
+)
 from rise_store.profiles import CoarseBits, Profile, StorageChoice
 from rise_store.records import Dataset, EstimatorConfig, Example, IngestReport, validated
 from rise_store.store import Backend, Tombstones
@@ -43,7 +52,10 @@ class Ingestion:
         new_space: bool = False,
         keep_text: KeepText = "full",
         max_rejects: int | None = 0,
+        rejects: str | Path | None = None,
         progress: Progress | None = None,
+        patience: float = PATIENCE_S,
+        notify: Notify | None = None,
         profile: Profile | None = None,
         quantization: CoarseBits | None = None,
         hnsw: bool = False,
@@ -60,7 +72,11 @@ class Ingestion:
             new_space: allow a second signature space in a store that has one already.
             keep_text: store each text in full, as a preview of 200 characters, or not at all.
             max_rejects: rejected rows beyond which the run stops; None for no limit.
+            rejects: file that takes the rows which were not stored, one `Reject` record a line; made with the first of
+                them, readable by its owner only. `{run}` in it stands for the first 8 characters of the run's id.
             progress: is told of every batch and block.
+            patience: seconds that the run waits for a store that cannot be reached, each time that it goes away.
+            notify: is told in a line when the store goes away, and when it is back.
             profile: how a new space keeps signatures: float16 (default), turbo8, turbo4, or small (352 coordinates).
             quantization: bits of a second, coarser copy that approximate search of a new space scans.
             hnsw: whether a new space has a graph for approximate search.
@@ -71,6 +87,10 @@ class Ingestion:
             InputError: a row that cannot be used, with its file and line.
             SpaceMismatchError: the model, settings or storage are not those of the store.
             ModelError, StoreError: the model or the store cannot be used.
+            Interrupted: Ctrl-C or SIGTERM, where this is the main thread: what the model had was stored first. A second
+                one raises `KeyboardInterrupt` at once.
+
+        The corpus is read in a thread of its own, the model works in the calling one, and a third one stores.
         """
         reading, loading = split_options(options)
         source = _source(corpus, reading)
@@ -87,7 +107,18 @@ class Ingestion:
             catalogue, record, collection.space.fingerprint, manifests, {"keep_text": keep_text} | shape
         )
         run = RunContext(record, keep_text, ledger.run.id, Tombstones(catalogue), ledger.run.attempts > 1)
-        report = ingest_examples(source, run, encoder, collection, ledger, max_rejects=max_rejects, progress=progress)
+        report = ingest_examples(
+            source,
+            run,
+            encoder,
+            collection,
+            ledger,
+            max_rejects=max_rejects,
+            dead_letters=None if rejects is None else DeadLetters(rejects, ledger.run.id),
+            progress=progress,
+            patience_s=patience,
+            notify=notify,
+        )
         collection.tidy()  # also after a run without news: an earlier one may have been killed before it
         return report
 

@@ -51,6 +51,7 @@ def test_exported_names() -> None:
         "SpaceMismatchError",
         "StoreError",
         "StoreFullError",
+        "StoreUnreachableError",
         "StoreInUseError",
         "StoreInfo",
         "VerifyReport",

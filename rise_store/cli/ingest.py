@@ -20,7 +20,7 @@ from rise_store.cli.output import console, echo_json, print_report
 from rise_store.cli.progress import IngestProgress
 from rise_store.cli.source_options import require_sources, source_options
 from rise_store.corpus import open_examples
-from rise_store.ingest import KeepText
+from rise_store.ingest import PATIENCE_S, KeepText
 from rise_store.ingestion import IngestOptions, split_options
 from rise_store.profiles import CoarseBits, Profile
 
@@ -46,6 +46,23 @@ from rise_store.profiles import CoarseBits, Profile
     metavar="N",
     help="Bad rows to leave out before stopping; -1 for any number. Texts under 2 tokens never stop a run.",
 )
+@click.option(
+    "--rejects",
+    type=click.Path(dir_okay=False),
+    default="rejects-{run}.jsonl",
+    show_default=True,
+    metavar="FILE",
+    help="File for the rows that were not stored, with the reasons; made only when there are any. {run} stands for the "
+    "first 8 characters of the run's id.",
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=PATIENCE_S,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for a server that cannot be reached, each time that it goes away.",
+)
 @click.option("--new-space", is_flag=True, help="Allow a second signature space (another model or other settings).")
 @space_option
 @storage_options
@@ -62,6 +79,8 @@ def ingest(
     model: str | None,
     keep_text: KeepText,
     max_rejects: int,
+    rejects: str,
+    patience: float,
     new_space: bool,
     space: str | None,
     profile: Profile | None,
@@ -98,7 +117,10 @@ def ingest(
             new_space=new_space,
             keep_text=keep_text,
             max_rejects=None if max_rejects < 0 else max_rejects,
+            rejects=rejects,
             progress=progress,
+            patience=patience,
+            notify=progress.notify,
             profile=profile,
             quantization=quantization,
             hnsw=hnsw,
@@ -110,3 +132,5 @@ def ingest(
     print_report(console(), report)
     for reason in report.rejects:
         click.echo(f"not stored: {reason}", err=True)
+    if report.rejects_file is not None:
+        click.echo(f"all rows that were not stored: {report.rejects_file}", err=True)

@@ -80,6 +80,10 @@ class IngestProgress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
+    def notify(self, message: str) -> None:
+        """Say a line above the bar, or alone where there is none."""
+        self._bar.console.print(message, markup=False, soft_wrap=True)
+
     def __call__(self, totals: IngestTotals, tokens: int) -> None:
         """Show the totals so far."""
         now = time.monotonic()

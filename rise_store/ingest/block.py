@@ -7,22 +7,32 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from rise_store.corpus import RejectedRow
 from rise_store.digests import json_sha256
 from rise_store.errors import InputError, SignatureError
-from rise_store.ingest.texts import EncodedTexts, Encoder, TokenProgress, encode_texts, tokenize_texts
+from rise_store.ingest.texts import (
+    EncodedTexts,
+    Encoder,
+    TokenizedTexts,
+    TokenProgress,
+    Unfit,
+    encode_texts,
+    tokenize_texts,
+)
 from rise_store.records import ChannelNorms, Dataset, Example, IngestTotals, Receipt, Reject
 from rise_store.store import Collection, Identity, In, Payload, Point, Tombstones, Vector, build_payload, point_id
 from rise_store.version import __version__
 
 KeepText = Literal["full", "preview", "none"]
 PREVIEW_CHARACTERS = 200
+COPIES_READ = 1000  # of texts that are found already, while others are looked for
 
 
 @dataclass(frozen=True)
@@ -71,12 +81,28 @@ class _Known:
     measured: Payload  # tokens, chunks, channel_norms
 
 
+@dataclass
+class Underway:
+    """The texts of a block that is not stored yet."""
+
+    encoded: EncodedTexts | None = None  # None until the model has done them
+
+
+class AwaitedText(NamedTuple):
+    """A text that the model does for a block which is not stored yet."""
+
+    block: Underway
+    number: int
+
+
 @dataclass(frozen=True)
 class PlannedBlock:
     """A block of which it is known what the store has: `texts` are still to be encoded, each once."""
 
     block: Block
     texts: tuple[str, ...]
+    hashes: tuple[str, ...]  # content hashes of the texts
+    awaited: tuple[tuple[_Row, AwaitedText], ...]  # rows whose text the model does for another block
     _rows: tuple[tuple[_Row, int], ...]  # rows to be encoded, each with the number of its text
     _shared: tuple[tuple[_Row, _Known], ...]
     _relabel: dict[UUID, Payload]
@@ -116,8 +142,17 @@ def ingest_block(
     return store_block(planned, encoded, run, collection)
 
 
-def plan_block(block: Block, run: RunContext, collection: Collection) -> PlannedBlock:
-    """Find out what of a block the store has; writes nothing."""
+def plan_block(
+    block: Block, run: RunContext, collection: Collection, underway: Mapping[str, AwaitedText] | None = None
+) -> PlannedBlock:
+    """Find out what of a block the store has; writes nothing.
+
+    Args:
+        block: none of its examples may be in a block that is not stored yet.
+        run: what the blocks of the run share.
+        collection: where the block goes.
+        underway: texts, by content hash, that are done for blocks which are not stored yet: not to be encoded again.
+    """
     started, started_at = time.monotonic(), _now()
     rejects = [Reject(reason=r.reason, location=r.location, origin=r.origin, row=r.row) for r in _unread(block)]
     rows = _rows(block.examples, run, collection, rejects)
@@ -143,15 +178,21 @@ def plan_block(block: Block, run: RunContext, collection: Collection) -> Planned
     texts: dict[str, int] = {}
     numbered = []
     shared = []
+    awaited = []
     for row in encode:
         same = known.get(row.payload["content_sha256"])
+        other = None if underway is None else underway.get(row.payload["content_sha256"])
         if same is not None:
             shared.append((row, same))
+        elif other is not None:
+            awaited.append((row, other))
         else:
             numbered.append((row, texts.setdefault(row.example.content, len(texts))))
     return PlannedBlock(
         block,
         tuple(texts),
+        tuple(dict.fromkeys(row.payload["content_sha256"] for row, _ in numbered)),
+        tuple(awaited),
         tuple(numbered),
         tuple(shared),
         relabel,
@@ -185,27 +226,23 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
     """Write what a planned block needs, and say what became of its rows once the store has acknowledged all of it."""
     started = time.monotonic()
     rejects = list(planned._rejects)
-    number_of = {text: number for number, text in enumerate(encoded.fit)}
     points: list[Point] = []
     computed: set[int] = set()
     copies = too_short = 0
+    number_of = {text: number for number, text in enumerate(encoded.fit)}
     for row, text in planned._rows:
         unfit = encoded.unfit.get(text)
-        if unfit is not None:
-            kind: Literal["too_short", "rejected"] = "too_short" if unfit.too_short else "rejected"
-            too_short += unfit.too_short
-            rejects.append(_reject(row.example, f"{_where(row.example)}: {unfit.reason}", kind))
+        if unfit is None:
+            points.append(_point(row, encoded, number_of[text]))
+            copies += text in computed
+            computed.add(text)
             continue
-        number = number_of[text]
-        norms = encoded.channel_norms[number]
-        measured = {
-            "tokens": int(encoded.token_counts[number]),
-            "chunks": int(encoded.chunk_counts[number]),
-            "channel_norms": {"rh": round(float(norms[0]), 9), "gh": round(float(norms[1]), 9)},
-        }
-        points.append(Point(row.id, encoded.signatures[number], row.payload | measured))
-        copies += text in computed
-        computed.add(text)
+        too_short += unfit.too_short
+        rejects.append(_unfit(row.example, unfit))
+    for row, awaited in planned.awaited:
+        other = awaited.block.encoded
+        assert other is not None
+        points.append(_point(row, other, bisect_left(other.fit, awaited.number)))
     points += [Point(row.id, known.vector, row.payload | known.measured) for row, known in planned._shared]
     if planned._relabel:
         collection.set_payload(planned._relabel)
@@ -216,7 +253,7 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
     counts = planned._counts + IngestTotals(
         new=len(points) - replaced,
         replaced=replaced,
-        shared=copies + len(planned._shared),
+        shared=copies + len(planned._shared) + len(planned.awaited),
         too_short=too_short,
         rejected=sum(reject.kind == "rejected" for reject in rejects),
         tokens=int(encoded.token_counts.sum()),
@@ -236,6 +273,27 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
         worker=f"{socket.gethostname()}:{os.getpid()}",
         rejects=tuple(rejects),
     )
+
+
+def rejected_reasons(planned: PlannedBlock, texts: TokenizedTexts) -> list[str]:
+    """Why rows of a block cannot be used, those that are merely too short left out."""
+    unfit = [(row.example, texts.unfit[text]) for row, text in planned._rows if text in texts.unfit]
+    rejects = [*planned._rejects, *(_unfit(example, why) for example, why in unfit)]
+    return [reject.reason for reject in rejects if reject.kind == "rejected"]
+
+
+def _point(row: _Row, encoded: EncodedTexts, number: int) -> Point:
+    norms = encoded.channel_norms[number]
+    measured = {
+        "tokens": int(encoded.token_counts[number]),
+        "chunks": int(encoded.chunk_counts[number]),
+        "channel_norms": {"rh": round(float(norms[0]), 9), "gh": round(float(norms[1]), 9)},
+    }
+    return Point(row.id, encoded.signatures[number], row.payload | measured)
+
+
+def _unfit(example: Example, why: Unfit) -> Reject:
+    return _reject(example, f"{_where(example)}: {why.reason}", "too_short" if why.too_short else "rejected")
 
 
 def _unread(block: Block) -> list[RejectedRow]:
@@ -272,15 +330,27 @@ def _known_signatures(hashes: set[str], collection: Collection) -> dict[str, _Kn
     """Signatures of stored texts by content hash."""
     if not hashes or collection.space.storage.vectors != "float16":
         return {}
-    ids: dict[str, UUID] = {}
-    for point in collection.scroll(In("content_sha256", tuple(sorted(hashes))), fields=("content_sha256",)):
-        ids.setdefault(point.payload["content_sha256"], point.id)
+    ids = _ids_of_texts(hashes, collection)
     known = {}
     for point in collection.retrieve(list(ids.values()), with_vectors=True).values():
         assert point.vector is not None
         measured = {name: point.payload[name] for name in ("tokens", "chunks", "channel_norms")}
         known[point.payload["content_sha256"]] = _Known(point.vector, measured)
     return known
+
+
+def _ids_of_texts(hashes: set[str], collection: Collection) -> dict[str, UUID]:
+    """One stored point for each content hash that is stored; reads a page of a text with many copies, not all."""
+    ids: dict[str, UUID] = {}
+    while left := hashes - ids.keys():
+        copies = 0
+        for point in collection.scroll(In("content_sha256", tuple(sorted(left))), fields=("content_sha256",)):
+            copies += ids.setdefault(point.payload["content_sha256"], point.id) != point.id
+            if copies >= COPIES_READ:  # begin anew without the texts that were found
+                break
+        else:
+            break
+    return ids
 
 
 def _payload(example: Example, run: RunContext, now: str) -> Payload:

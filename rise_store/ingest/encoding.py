@@ -30,7 +30,7 @@ class EncodedBlock:
 class Encoding(Protocol):
     """Models at work, in this process or in others."""
 
-    ahead: int  # blocks that should lie ready: 2 are enough for one model
+    ahead: int  # blocks that may be with the models or lie ready for them: 2 are enough for one model
     waited: float  # share of the time between the first block and the last one in which the models had nothing to do
 
     def run(self, blocks: Iterator[TokenizedBlock], progress: TokenProgress) -> Iterator[EncodedBlock]:

@@ -1,4 +1,4 @@
-"""Ctrl-C waits for the block in flight."""
+"""Ctrl-C and SIGTERM wait for what is in flight."""
 
 from __future__ import annotations
 
@@ -10,39 +10,32 @@ from types import FrameType
 
 
 class Interrupt:
-    """Whether Ctrl-C was pressed, once (`requested`) or again while a block was in flight (`insisted`)."""
+    """Whether the run is to stop: asked once (`requested`), or again (`insisted`), which raises `KeyboardInterrupt`."""
 
     def __init__(self) -> None:
         self.requested = False
         self.insisted = False
-        self._deferred = False
-
-    @contextmanager
-    def deferred(self) -> Iterator[None]:
-        """While this block runs, the first Ctrl-C is only noted; a second one still interrupts."""
-        self._deferred = True
-        try:
-            yield
-        finally:
-            self._deferred = False
+        self.by = "Ctrl-C"
 
     def handle(self, signum: int, frame: FrameType | None) -> None:
-        """The signal handler."""
+        """The signal handler. It only sets flags: a lock that its own thread holds would never come free."""
         self.insisted = self.requested
         self.requested = True
-        if self.insisted or not self._deferred:
+        self.by = "SIGTERM" if signum == signal.SIGTERM else "Ctrl-C"
+        if self.insisted:
             raise KeyboardInterrupt
 
 
 @contextmanager
 def interruptible() -> Iterator[Interrupt]:
-    """Handle Ctrl-C by an `Interrupt` until the block ends; in other threads than the main one, leave it alone."""
+    """Handle Ctrl-C and SIGTERM by an `Interrupt` until the block ends; in other threads than the main one, neither."""
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
-    before = signal.signal(signal.SIGINT, interrupt.handle)
+    before = {number: signal.signal(number, interrupt.handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield interrupt
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

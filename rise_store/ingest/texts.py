@@ -111,3 +111,12 @@ def encode_texts(texts: TokenizedTexts, encoder: Encoder, progress: TokenProgres
         texts.unfit,
         time.monotonic() - started,
     )
+
+
+def nothing_encoded(texts: TokenizedTexts, dim: int) -> EncodedTexts:
+    """What becomes of texts none of which can be encoded."""
+    assert not texts.fit
+    none = np.zeros(0, dtype=np.int64)
+    return EncodedTexts(
+        (), np.zeros((0, dim), dtype=np.float32), np.zeros((0, 2), dtype=np.float32), none, none, texts.unfit
+    )

@@ -84,15 +84,35 @@ def test_a_run_in_another_thread_leaves_signals_alone(store: OpenStore, encoder:
 
 
 def test_ctrl_c_reaches_a_run_that_waits_for_its_next_row(store: OpenStore, encoder: SignatureEncoder) -> None:
-    waited: list[int] = []
+    more = threading.Event()
+    given: list[int] = []
 
     def rows() -> Iterator[Row]:
         """A source that has no row for the moment: the user presses Ctrl-C and waits."""
         yield story_rows(1)[0]
         signal.raise_signal(signal.SIGINT)
-        waited.append(1)
-        yield from story_rows(5, start=1)
+        more.wait(30)
+        for row in story_rows(5, start=1):
+            given.append(1)
+            yield row
 
-    with pytest.raises((Interrupted, KeyboardInterrupt)):
+    with pytest.raises(Interrupted, match="1 examples are stored"):
         store.ingest(rows(), dataset="stories", model=encoder)
-    assert waited == []
+    assert not given
+    assert set(store.dataset("stories")) == {"row-0"}  # what the source gave is stored
+    more.set()
+    for thread in threading.enumerate():
+        if thread.name == "rise-store-reader":
+            thread.join(10)
+            assert not thread.is_alive()
+    assert len(given) <= 1
+    assert len(store.dataset("stories")) == 1
+
+
+def test_sigterm_is_an_interrupt_too(store: OpenStore, encoder: SignatureEncoder) -> None:
+    def progress(totals: IngestTotals, tokens: int) -> None:
+        if totals.new:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match=r"stopped by SIGTERM; \d+ examples"):
+        store.ingest(story_rows(300), dataset="stories", model=encoder, progress=progress)

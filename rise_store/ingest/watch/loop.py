@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rise_store.errors import InputError, StoreFullError, StoreUnreachableError
-from rise_store.ingest.loop import BLOCK_BATCHES, CHARACTERS_PER_TOKEN, MAX_REASONS
+from rise_store.ingest.blocks import CHARACTERS_PER_TOKEN
 from rise_store.ingest.patience import Patience
+from rise_store.ingest.report import MAX_REASONS
+from rise_store.ingest.schedule import BLOCK_BATCHES
 from rise_store.ingest.watch.arrivals import Arrivals
 from rise_store.ingest.watch.followed import Arrived, Followed, FollowedLines
 from rise_store.ingest.watch.health import Health
@@ -267,11 +269,16 @@ class Watch:
 def patience(stop: Stop, health: Health, tell: Told) -> Patience:
     """Waits as long as it takes for a store that cannot be reached, or whose disk is full."""
 
-    def notify(message: str) -> None:
-        recovered = "answers again" in message
-        health.is_now("watching" if recovered else "waiting")
-        if not recovered:
+    is_out = False
+
+    def notify(message: str) -> None:  # in turn of an outage and of its end
+        nonlocal is_out
+        is_out = not is_out
+        health.is_now("waiting" if is_out else "watching")
+        if is_out:
             health.failed(message)
         tell(message)
 
-    return Patience(math.inf, notify=notify, stop=stop.event, errors=(StoreUnreachableError, StoreFullError))
+    return Patience(
+        math.inf, notify=notify, stop=lambda: stop.requested, outages=(StoreUnreachableError, StoreFullError)
+    )

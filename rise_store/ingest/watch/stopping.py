@@ -12,16 +12,16 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stop:
-    """Whether the watch is to end; `event` is set then, for those who sleep."""
+    """Whether the watch is to end: a signal came, or an event was set."""
 
     def __init__(self, event: threading.Event | None = None) -> None:
-        self.event = event or threading.Event()
+        self._event = event
         self._signalled = False
 
     @property
     def requested(self) -> bool:
         """Whether it is to end."""
-        return self._signalled or self.event.is_set()
+        return self._signalled or (self._event is not None and self._event.is_set())
 
     @contextlib.contextmanager
     def by_signal(self) -> Iterator[None]:
@@ -40,5 +40,3 @@ class Stop:
         if self._signalled:
             raise KeyboardInterrupt
         self._signalled = True
-        # Not here: this thread may hold the lock of the event at the moment.
-        threading.Thread(target=self.event.set, daemon=True).start()

@@ -1,0 +1,208 @@
+"""The local schedule of a run: its blocks, one conveyor, and how it ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from itertools import islice
+
+from rise_store.errors import InputError, Interrupted, StoreError, StoreUnreachableError
+from rise_store.ingest.block import (
+    AwaitedText,
+    Block,
+    PlannedBlock,
+    RunContext,
+    plan_block,
+    rejected_reasons,
+    store_block,
+)
+from rise_store.ingest.blocks import Blocks, Row
+from rise_store.ingest.conveyor import Conveyor
+from rise_store.ingest.dead_letters import DeadLetters
+from rise_store.ingest.encoding import Encoding, InProcess
+from rise_store.ingest.interrupt import Interrupt, interruptible
+from rise_store.ingest.ledger import RunLedger
+from rise_store.ingest.patience import PATIENCE_S, Notify, Patience
+from rise_store.ingest.report import MAX_REASONS, make_report
+from rise_store.ingest.texts import EncodedTexts, Encoder, TokenizedTexts, tokenize_texts
+from rise_store.records import IngestReport, IngestTotals
+from rise_store.store import Collection
+
+BLOCK_BATCHES = 8  # model batches in a block: what a crash may cost, and what sorting by length works on
+
+Progress = Callable[[IngestTotals, int], None]  # totals of the blocks so far; tokens encoded in all
+
+
+def ingest_examples(
+    source: Iterable[Row],
+    run: RunContext,
+    encoder: Encoder,
+    collection: Collection,
+    ledger: RunLedger,
+    *,
+    encoding: Encoding | None = None,
+    max_rejects: int | None = 0,
+    dead_letters: DeadLetters | None = None,
+    progress: Progress | None = None,
+    patience_s: float = PATIENCE_S,
+    notify: Notify | None = None,
+) -> IngestReport:
+    """Ingest examples block by block and say what became of them.
+
+    Args:
+        source: examples, and rows that a reader could not use; read lazily, in a thread of its own.
+        run: what the blocks of the run share.
+        encoder: tokenizes, and computes the signatures unless `encoding` does; of the collection's space.
+        collection: where they go.
+        ledger: of the run; rows that it has receipts for are passed over.
+        encoding: models at work elsewhere than in this thread.
+        max_rejects: rejected rows beyond which the run stops; None for no limit. Rows that are merely too short
+            count in the report and never stop a run.
+        dead_letters: takes the rows that were not stored.
+        progress: is told of every batch and block, by one thread at a time.
+        patience_s: seconds that the run waits for a store that cannot be reached, each time that it goes away.
+        notify: is told in a line when the store goes away, and when it is back.
+
+    Raises:
+        InputError: more rows were rejected than allowed; the rows before are stored, and a repeated run skips them.
+        Interrupted: Ctrl-C or SIGTERM; what the model had was stored first. A second one stops at once.
+        StoreError: the store failed, or stayed away for too long; what was acknowledged is kept.
+    """
+    with interruptible() as interrupt:
+        patience = Patience(patience_s, notify=notify, stop=lambda: interrupt.requested)
+        job = _Ingestion(source, run, encoder, collection, ledger, max_rejects, dead_letters, progress, interrupt)
+        try:
+            job.work(encoding or InProcess(encoder), patience)
+        except KeyboardInterrupt:
+            if interrupt.insisted:
+                raise
+            with suppress(StoreError):
+                ledger.stop(f"stopped by {interrupt.by}")
+            raise job.interrupted(interrupt.by) from None
+        except StoreUnreachableError:  # where a note could not be left either
+            if interrupt.requested:
+                raise job.interrupted(f"{interrupt.by} while the store was away") from None
+            raise
+        except Exception as error:
+            with suppress(StoreError):
+                ledger.fail(str(error))
+            raise
+        return job.close(patience)
+
+
+class _Ingestion:
+    """The state of `ingest_examples`."""
+
+    def __init__(
+        self,
+        source: Iterable[Row],
+        run: RunContext,
+        encoder: Encoder,
+        collection: Collection,
+        ledger: RunLedger,
+        max_rejects: int | None,
+        dead_letters: DeadLetters | None,
+        progress: Progress | None,
+        interrupt: Interrupt,
+    ) -> None:
+        self._started = time.monotonic()
+        self._source = source
+        self._run = run
+        self._encoder = encoder
+        self._collection = collection
+        self._ledger = ledger
+        self._max_rejects = max_rejects
+        self._dead_letters = dead_letters
+        self._progress = progress
+        self._interrupt = interrupt
+        self._blocks = Blocks(
+            source,
+            ledger,
+            block_tokens=encoder.batch_tokens * BLOCK_BATCHES,
+            dim=encoder.dim,
+            max_rejects=max_rejects,
+            stop=lambda: interrupt.requested or self._one_too_many is not None,
+        )
+        self._telling = threading.Lock()
+        self._tokens = 0
+        self._rejected = ledger.counts.rejected
+        self._one_too_many: str | None = None
+        self._reasons: list[str] = []
+        self._waited = 0.0
+
+    def work(self, encoding: Encoding, patience: Patience) -> None:
+        if self._is_too_many(self._rejected):  # an earlier attempt ended with it
+            reasons = (r.reason for receipt in self._ledger.receipts() for r in receipt.rejects if r.kind == "rejected")
+            self._one_too_many = next(islice(reasons, self._max_rejects, None), "rows were rejected")
+        else:
+
+            def plan(block: Block, texts: Mapping[str, AwaitedText]) -> tuple[PlannedBlock, TokenizedTexts]:
+                planned = patience(lambda: plan_block(block, self._run, self._collection, texts))
+                tokenized = tokenize_texts(planned.texts, self._encoder)
+                self._count(rejected_reasons(planned, tokenized))
+                return planned, tokenized
+
+            def store(planned: PlannedBlock, encoded: EncodedTexts) -> None:
+                receipt = patience(lambda: store_block(planned, encoded, self._run, self._collection))
+                if self._dead_letters is not None:
+                    self._dead_letters.write(receipt.rejects)
+                patience(lambda: self._ledger.record(receipt))
+                self._reasons += [r.reason for r in receipt.rejects][: MAX_REASONS - len(self._reasons)]
+                self._tell(0)
+
+            Conveyor(self._blocks, plan, store, self._encoder.dim, self._interrupt).run(encoding, self._tell)
+            self._waited = encoding.waited
+        if self._blocks.failure is not None:
+            raise self._blocks.failure
+        if self._one_too_many is not None:
+            raise InputError(self._explanation(self._one_too_many))
+        if self._interrupt.requested:
+            raise KeyboardInterrupt
+
+    def interrupted(self, by: str) -> Interrupted:
+        done = self._ledger.counts.new + self._ledger.counts.replaced
+        return Interrupted(f"stopped by {by}; {done} examples are stored: run the same command to go on")
+
+    def close(self, patience: Patience) -> IngestReport:
+        closed = patience(lambda: self._ledger.close(self._collection, self._blocks.rows))
+        return make_report(
+            self._run,
+            self._ledger,
+            closed,
+            space=self._collection.space.fingerprint,
+            stored=patience(self._collection.count),
+            duplicates=getattr(self._source, "duplicates", 0),
+            seconds=time.monotonic() - self._started,
+            encoded_tokens=self._tokens,
+            model_waited=self._waited,
+            reasons=self._reasons,
+            dead_letters=self._dead_letters,
+        )
+
+    def _tell(self, tokens: int) -> None:
+        with self._telling:
+            self._tokens += tokens
+            if self._progress is not None:
+                self._progress(self._ledger.counts, self._tokens)
+
+    def _is_too_many(self, rejected: int) -> bool:
+        return self._max_rejects is not None and rejected > self._max_rejects
+
+    def _count(self, reasons: list[str]) -> None:
+        before = self._rejected
+        self._rejected += len(reasons)
+        if self._max_rejects is not None and self._is_too_many(self._rejected) and self._one_too_many is None:
+            self._one_too_many = reasons[self._max_rejects - before]
+
+    def _explanation(self, reason: str) -> str:
+        rejected = self._ledger.counts.rejected
+        allowed = self._max_rejects
+        allowance = "" if allowed == 0 else f" ({rejected} rows rejected, {allowed} allowed)"
+        file = self._dead_letters
+        where = f"; rejected rows are in {file.path}" if file is not None and file.written else ""
+        return (
+            f"{reason}{allowance}; the good rows before it are stored: mend the row and run the same command again, "
+            f"or let bad rows pass with --max-rejects{where}"
+        )
