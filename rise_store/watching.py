@@ -11,7 +11,7 @@ from typing_extensions import Unpack
 
 from rise_store.errors import ConfigError
 from rise_store.ingest import KeepText, RunContext
-from rise_store.ingest.watch import Pace, Stop, WatchTellers, watch_sources
+from rise_store.ingest.watch import Pace, WatchTellers, watch_sources
 from rise_store.ingestion import Ingestion, IngestOptions, split_options
 from rise_store.profiles import CoarseBits, Profile, StorageChoice
 from rise_store.records import Dataset, EstimatorConfig, IngestReport, WatchStatus, validated
@@ -103,13 +103,14 @@ class Watching(Ingestion):
             collection,
             catalogue,
             location=self._backend.location,
-            settings={"keep_text": keep_text, **reading},
+            settings={"keep_text": keep_text},
             reading=reading,
+            render_chat=encoder.render_chat,
             context=lambda run_id: RunContext(record, keep_text, run_id, Tombstones(catalogue)),
             pace=Pace(max_delay, batch, poll, once),
             tellers=WatchTellers(
                 None if status is None else Path(status), metrics, on_trouble or told.trouble, on_block or told.block
             ),
-            stop=Stop(stop),
+            stop=stop,
             max_rejects=max_rejects,
         )

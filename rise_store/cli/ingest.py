@@ -92,7 +92,8 @@ def ingest(
 ) -> None:
     """Add a corpus to a store; what is stored already costs nothing.
 
-    FILES are JSON Lines (plain, .gz, .zst; - is standard input). A row has "text", or "prompt" and "completion"
+    FILES are JSON Lines, CSV, TSV, Parquet, plain text and Markdown (plain, .gz, .zst, .bz2, .xz), folders and
+    patterns of them, or addresses such as s3://...; - is standard input. A row has "text", or "prompt" and "completion"
     (or "generation"), or "instruction", "input", "output"; optional "id", "license", "source_uri" and "metadata".
     Further fields are kept as metadata.
 

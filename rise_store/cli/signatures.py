@@ -10,19 +10,23 @@ from typing_extensions import Unpack
 
 from rise_store.cli.options import estimator_option, model_options, parse_estimator
 from rise_store.cli.progress import token_bar, working
-from rise_store.encoders import LoadOptions
+from rise_store.cli.source_options import source_options
+from rise_store.corpus import open_examples
 from rise_store.ingest import write_signatures
+from rise_store.ingestion import IngestOptions, split_options
 
 
 @click.command()
 @click.argument("file", metavar="FILE")
 @click.option("--model", required=True, metavar="MODEL", help="Hub name, local folder or GGUF file.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write, .npz.")
+@source_options
 @estimator_option
 @model_options
-def signatures(file: str, model: str, out: Path, estimator: tuple[str, ...], **loading: Unpack[LoadOptions]) -> None:
-    """Write the signatures of a JSON Lines file as arrays, without a store.
+def signatures(file: str, model: str, out: Path, estimator: tuple[str, ...], **options: Unpack[IngestOptions]) -> None:
+    """Write the signatures of a corpus as arrays, without a store.
 
+    FILE is a file, folder, pattern or address, as for `rise-store ingest`.
     The arrays are ids (n) and signatures (n, dim) float32, rows of unit length.
 
     \b
@@ -32,10 +36,12 @@ def signatures(file: str, model: str, out: Path, estimator: tuple[str, ...], **l
     config = parse_estimator(estimator)
     from rise_store.signature import SignatureEncoder
 
-    options: dict[str, Any] = {**loading, "dtype": loading.get("dtype") or "float32"}
+    reading, loading = split_options(options)
+    corpus = open_examples([file], **reading)
+    settings: dict[str, Any] = {**loading, "dtype": loading.get("dtype") or "float32"}
     with working("loading the model"):
-        encoder = SignatureEncoder.from_pretrained(model, config, **options)
+        encoder = SignatureEncoder.from_pretrained(model, config, **settings)
     with token_bar("encoding") as progress:
-        written = write_signatures(file, out, encoder, progress=progress)
+        written = write_signatures(corpus, out, encoder, progress=progress)
     short = f"; {written.too_short} rows under 2 tokens left out" if written.too_short else ""
     click.echo(f"{written.signatures:,} signatures of {written.dim:,} coordinates in {written.path}{short}")

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from rise_store.corpus import SourceOptions
+from rise_store.corpus.dispatch import FORMATS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -47,8 +48,13 @@ def source_options(command: Command) -> Command:
         click.option(
             "--input-format",
             "format",
-            type=click.Choice(["jsonl"]),
-            help="Format of the sources.  [default: told by their names]",
+            type=click.Choice(FORMATS),
+            help="Format of all files.  [default: told by their names]",
+        ),
+        click.option(
+            "--encoding",
+            metavar="NAME",
+            help="Encoding of text, CSV and JSON Lines, such as latin-1.  [default: UTF-8, or its byte order mark]",
         ),
     ):
         command = option(command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from rise_store.corpus.compression import split_compression
 from rise_store.corpus.folders import expand
@@ -55,7 +55,7 @@ def format_of(filename: str) -> Format | None:
 def check_format(format: str | None) -> Format | None:
     """A format as it was given. Raises `InputError` for one that nobody knows."""
     if format is None or format in FORMATS:
-        return cast("Format | None", format)
+        return format
     raise InputError(f"unknown format {format!r}; known are {', '.join(FORMATS)}")
 
 

@@ -45,7 +45,7 @@ class Encoding:
         """A newline, as it stands in the file: 1, 2 or 4 bytes."""
         return "\n".encode(self.name)
 
-    def text(self, data: bytes | bytearray, location: str, unit: str = "line") -> str:
+    def text(self, data: bytes | bytearray, location: str, unit: str = "the line") -> str:
         """The text of a row. Raises `InputError` with the offset of the first byte that is no text."""
         try:
             return data.decode(self.name)
@@ -53,7 +53,7 @@ class Encoding:
             known = {"utf-8": "UTF-8", "ascii": "ASCII"}.get(self.name, self.name)
             advice = "save the file as UTF-8, or name its encoding" if self.name == "utf-8" else "check its encoding"
             raise InputError(
-                f"{location}: invalid {known} at byte offset {error.start} of the {unit} "
+                f"{location}: invalid {known} at byte offset {error.start} of {unit} "
                 f"(0x{data[error.start]:02x}); {advice}"
             ) from None
 

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rise_store.corpus.locations import path_name, path_problem
@@ -55,7 +54,9 @@ def expand(name: str | os.PathLike[str]) -> Folder | None:
     folder = _fixed_part(path, os.sep)
     if "**" in path:
         matches = re.compile(_expression(os.path.relpath(path, folder or os.curdir))).fullmatch
-        relative = [file for file in _walk(folder or os.curdir) if matches(file)] if os.path.isdir(folder or ".") else []
+        relative = (
+            [file for file in _walk(folder or os.curdir) if matches(file)] if os.path.isdir(folder or ".") else []
+        )
     else:
         relative = []
         for match in glob.glob(path):

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing_extensions import TypedDict, Unpack
 
 from rise_store.corpus.chat import read_chat_template
-from rise_store.corpus.formats import JsonLines, SqlQuery
+from rise_store.corpus.dispatch import open_source
+from rise_store.corpus.formats import SqlQuery
 from rise_store.corpus.mapping import parse_mapping
 from rise_store.corpus.reader import ExampleReader
 from rise_store.corpus.sources import Source
@@ -18,7 +19,8 @@ from rise_store.errors import InputError
 class SourceOptions(TypedDict, total=False):
     """How sources are read; every key may be left out."""
 
-    format: str | None  # jsonl, ...; by default told by the name
+    format: str | None  # one of `FORMATS`, of all names; by default told by their suffixes
+    encoding: str | None  # of text, CSV and JSON Lines; by default UTF-8, or what a byte order mark says
     split: str | None  # of Hugging Face datasets
     sql: str | None  # address of a database, whose rows come behind those of the names
     query: str | None  # what it is asked
@@ -29,7 +31,7 @@ class SourceOptions(TypedDict, total=False):
 
 
 def open_sources(names: Sequence[str | os.PathLike[str]], **options: Unpack[SourceOptions]) -> list[Source]:
-    """The sources that names stand for.
+    """The sources that names stand for: files, folders, patterns, addresses, datasets; see `open_source`.
 
     Raises:
         InputError: a source that does not exist, cannot be opened, or needs a package that is not installed.
@@ -37,7 +39,8 @@ def open_sources(names: Sequence[str | os.PathLike[str]], **options: Unpack[Sour
     sql, query = options.get("sql"), options.get("query")
     if (sql is None) != (query is None):
         raise InputError("--sql and --query belong together: the address of a database, and what it is asked")
-    sources: list[Source] = [JsonLines(name) for name in names]
+    format, encoding, split = options.get("format"), options.get("encoding"), options.get("split")
+    sources = [source for name in names for source in open_source(name, format, encoding, split)]
     if sql is not None and query is not None:
         sources.append(SqlQuery(sql, query))
     return sources

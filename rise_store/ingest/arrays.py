@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rise_store.corpus import RejectedRow, read_examples
+from rise_store.corpus import ExampleReader, RejectedRow, open_examples
 from rise_store.errors import InputError
 from rise_store.records import SignatureFile
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 
 def write_signatures(
-    corpus: str | Path,
+    corpus: str | Path | ExampleReader,
     out: Path,
     encoder: SignatureEncoder,
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> SignatureFile:
-    """Encode a JSON Lines file into an .npz of `ids` (n) and `signatures` (n, dim) float32, rows of unit length.
+    """Encode a corpus into an .npz of `ids` (n) and `signatures` (n, dim) float32, rows of unit length.
 
     Texts under 2 tokens are left out and counted. The file appears whole or not at all.
 
     Args:
-        corpus: JSON Lines file.
+        corpus: a file, a folder, or whatever else `open_sources` takes; or a reader.
         out: file to write.
         encoder: computes the signatures.
         progress: is told tokens done and tokens in all.
@@ -40,7 +40,7 @@ def write_signatures(
     if not out.absolute().parent.is_dir():
         raise InputError(f"cannot write {out}: there is no folder {out.absolute().parent}")
     ids, chunks, too_short = [], [], 0
-    for row in read_examples([corpus]):
+    for row in corpus if isinstance(corpus, ExampleReader) else open_examples([corpus]):
         if isinstance(row, RejectedRow):
             raise InputError(row.reason)
         (parts,) = encoder.chunks([row.content])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Iterator
 
 from rise_store.corpus.compression import split_compression
@@ -15,6 +16,7 @@ from rise_store.errors import InputError
 from rise_store.records import RowOrigin, SourceManifest
 
 _DELIMITERS = (",", ";", "\t", "|")
+_QUOTED = re.compile(r'"[^"]*"')
 
 
 class CsvFile:
@@ -36,7 +38,7 @@ class CsvFile:
         encoding: str | None = None,
         delimiter: str | None = None,
     ) -> None:
-        """Raises `InputError` when the file cannot be opened; `delimiter` is told by name and header where it is None."""
+        """Raises `InputError` when the file cannot be opened; without a `delimiter`, name and header tell it."""
         self._lines = LineSource(path, max_row_bytes, encoding)
         self.name = self._lines.name
         self.total_bytes = self._lines.bytes.total_bytes
@@ -87,7 +89,7 @@ class CsvFile:
 
 
 def _delimiter(header: str) -> str:
-    return max(_DELIMITERS, key=lambda delimiter: len(next(csv.reader([header], delimiter=delimiter), ())))
+    return max(_DELIMITERS, key=_QUOTED.sub("", header).count)
 
 
 def _header(values: list[str], location: str) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ class RecordLines:
             self.problem = f"{self.location}: the line is longer than {limit:,} bytes; split its text"
             return "\n"
         try:
-            unit = "line" if line.number == self.first else f"line {line.number}"
+            unit = "the line" if line.number == self.first else f"line {line.number}"
             return self._source.encoding.text(line.data, self.location, unit)
         except InputError as error:
             self.problem = self.problem or str(error)

@@ -77,14 +77,15 @@ class TextFiles:
         self.bytes_read = 0
         changed: InputError | None = None
         for file in self._files:
-            location = f"{public_name(file.address)}:1"
+            name = public_name(file.address)
+            location = f"{name}:1"
             try:
                 row = self._document(file, location)
             except ChangedError as error:
                 changed = changed or error
             except InputError as error:
-                reason = str(error)
-                yield RejectedRow(location, reason if reason.startswith(location) else f"{location}: {reason}")
+                reason = str(error).removeprefix(f"{location}: ").removeprefix(f"{name}: ")
+                yield RejectedRow(location, f"{location}: {reason}")
             else:
                 if row is not None:
                     yield row
@@ -102,10 +103,10 @@ class TextFiles:
         self.bytes_read = before + source.bytes_read
         if len(data) > self._max_bytes:
             raise InputError(f"{location}: the file is longer than {self._max_bytes:,} bytes; split its text")
-        encoding = encoding_of(self._encoding, data[:MARK_BYTES])
+        encoding = encoding_of(self._encoding, bytes(data[:MARK_BYTES]))
         if len(encoding.newline) == 1 and b"\0" in data[:_BINARY_PROBE]:
             raise InputError(f"{location}: is no text, since it holds null bytes; leave the file out")
-        text = encoding.text(data[encoding.mark :], location, "text")
+        text = encoding.text(data[encoding.mark :], location, "the text")
         if not text.strip():
             return None
         fields: dict[str, Any] = {"text": text}

@@ -2,6 +2,5 @@
 
 from rise_store.ingest.watch.loop import Pace
 from rise_store.ingest.watch.session import WatchTellers, watch_sources
-from rise_store.ingest.watch.stopping import Stop
 
-__all__ = ["Pace", "Stop", "WatchTellers", "watch_sources"]
+__all__ = ["Pace", "WatchTellers", "watch_sources"]

@@ -6,23 +6,22 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from rise_store.corpus import ExampleReader, RejectedRow
+from rise_store.corpus import RejectedRow
 from rise_store.corpus.formats import JsonLines
 from rise_store.corpus.lines import Position as LinePosition
-from rise_store.corpus.reader import RowMapping
+from rise_store.ingest.watch.formats import Formats
 from rise_store.ingest.watch.positions import Position
-from rise_store.ingest.watch.seen import Seen, open_bytes, sample_digest
+from rise_store.ingest.watch.seen import Seen, inode_of, open_bytes, sample_digest
 from rise_store.ingest.watch.tail import OpenFile, has_newline
 from rise_store.records import Example
 
 QUIET_S = 1.5  # that a file has to be left alone before it is read as a whole
 
 Row = Example | RejectedRow
-OpenWhole = Callable[[str], ExampleReader]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +105,9 @@ class Followed(ABC):
 class FollowedLines(Followed):
     """A JSON Lines file that may be appended to, be renamed, shrink, or be replaced."""
 
-    def __init__(
-        self, name: str, source: str, settings: str, position: Position | None, mapping: RowMapping | None = None
-    ) -> None:
+    def __init__(self, name: str, source: str, settings: str, position: Position | None, formats: Formats) -> None:
         super().__init__(name, source, settings, position)
-        self._mapping = mapping
+        self._formats = formats
         self._number = self.position.row if self.position else 0  # rows read
         self._offset = self.position.offset if self.position else 0
         self._acknowledged = (self._number, self._offset)
@@ -208,11 +205,12 @@ class FollowedLines(Followed):
         return self._file is not None
 
     def _open(self) -> None:
-        self._file = open_bytes(self.name)
+        assert self.seen is not None
+        self._file = open_bytes(self.seen.address)
         size = self._file.seek(0, os.SEEK_END)
         position = self.position
         if position is not None and self._offset:
-            other = position.offset != self._offset or position.inode != _inode(self._file)
+            other = position.offset != self._offset or position.inode != inode_of(self._file)
             if other or size < self._offset or sample_digest(self._file, self._offset) != position.sample:
                 self._restart(close=False)
 
@@ -224,8 +222,10 @@ class FollowedLines(Followed):
             self._searched = size
             return False
         start = LinePosition(self._offset, self._number + 1)
-        self._lines = JsonLines(OpenFile(self.name, self._file), start=start, complete_lines=True)
-        self._rows = iter(ExampleReader([self._lines], distinct=False, mapping=self._mapping))
+        self._lines = JsonLines(
+            OpenFile(self.name, self._file), encoding=self._formats.encoding, start=start, complete_lines=True
+        )
+        self._rows = map(self._formats.example, self._lines)
         return True
 
     def _read(self) -> Arrived | None:
@@ -259,9 +259,9 @@ class FollowedLines(Followed):
 class FollowedWhole(Followed):
     """A file that is read as a whole once it is left alone, and again when it has changed."""
 
-    def __init__(self, name: str, source: str, settings: str, position: Position | None, open_whole: OpenWhole) -> None:
+    def __init__(self, name: str, source: str, settings: str, position: Position | None, formats: Formats) -> None:
         super().__init__(name, source, settings, position)
-        self._open_whole = open_whole
+        self._formats = formats
         self._rows: Iterator[Row] | None = None
         self._reading: Seen | None = None  # what it was when reading began
         self._tried: Seen | None = None
@@ -291,7 +291,7 @@ class FollowedWhole(Followed):
         assert self.seen is not None
         if self._rows is None:
             self._reading, self._tried, self._done, self._number = self.seen, self.seen, None, 0
-            self._rows = iter(self._open_whole(self.name))
+            self._rows = self._formats.whole(self.seen)
         try:
             row = next(self._rows, None)
         except BaseException:
@@ -329,11 +329,3 @@ class FollowedWhole(Followed):
         return before is not None and (before.offset, before.changed, before.inode) == (
             seen.size, seen.changed, seen.inode
         )  # fmt: skip
-
-
-def _inode(file: BinaryIO) -> str | None:
-    try:
-        status = os.fstat(file.fileno())
-    except (OSError, AttributeError):  # no file of this machine
-        return None
-    return f"{status.st_dev}:{status.st_ino}"

@@ -19,9 +19,8 @@ from rise_store.ingest.watch.health import Health
 from rise_store.ingest.watch.metrics import Metrics
 from rise_store.ingest.watch.registry import Registry
 from rise_store.ingest.watch.standard_input import FollowedInput
-from rise_store.ingest.watch.stopping import Stop
 from rise_store.ingest.watch.storing import Storing
-from rise_store.ingest.watch.targets import AddressTarget, Target
+from rise_store.ingest.watch.targets import Target
 from rise_store.records import Example, Receipt
 
 SLICE_S = 0.1  # that a signal may wait for
@@ -67,7 +66,7 @@ class Watch:
         storing: Storing,
         tidy: Callable[[], None],
         pace: Pace,
-        stop: Stop,
+        stop: Callable[[], bool],
         around: Surroundings,
         *,
         batch_tokens: int,
@@ -97,7 +96,7 @@ class Watch:
             self._arrivals.start(folder for target in self._targets for folder in target.folders())
         try:
             while True:
-                stopping = self._stop.requested
+                stopping = self._stop()
                 if not stopping:
                     self._look()
                     self._read()
@@ -123,7 +122,7 @@ class Watch:
             self._trouble(f"the system does not tell of changes ({self._arrivals.failure}): looking every second")
         now = time.monotonic()
         for target in self._targets:
-            polled = isinstance(target, AddressTarget)
+            polled = target.is_polled
             if now < self._due.get(target.source, 0.0) and (polled or not everything):
                 continue
             try:
@@ -266,7 +265,7 @@ class Watch:
             self._around.tell(message)
 
 
-def patience(stop: Stop, health: Health, tell: Told) -> Patience:
+def patience(stop: Callable[[], bool], health: Health, tell: Told) -> Patience:
     """Waits as long as it takes for a store that cannot be reached, or whose disk is full."""
 
     is_out = False
@@ -279,6 +278,4 @@ def patience(stop: Stop, health: Health, tell: Told) -> Patience:
             health.failed(message)
         tell(message)
 
-    return Patience(
-        math.inf, notify=notify, stop=lambda: stop.requested, outages=(StoreUnreachableError, StoreFullError)
-    )
+    return Patience(math.inf, notify=notify, stop=stop, outages=(StoreUnreachableError, StoreFullError))

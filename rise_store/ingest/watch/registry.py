@@ -6,9 +6,10 @@ import os
 import time
 from collections.abc import Callable, Iterable
 
+from rise_store.corpus.remote import is_remote
 from rise_store.ingest.watch.followed import Followed, FollowedLines
 from rise_store.ingest.watch.positions import Position, Positions
-from rise_store.ingest.watch.seen import Seen, is_address, see, seen_by_stat
+from rise_store.ingest.watch.seen import Seen, see, seen_by_stat
 from rise_store.ingest.watch.targets import Target
 
 Follow = Callable[[str, str, Position | None], Followed]  # name, source and position of a file
@@ -59,7 +60,7 @@ class Registry:
         """Look at one local file that was noticed to have changed; False where all have to be looked at instead."""
         file = self.files.get(name)
         if file is None:
-            return not any(target.holds(name) for target in self._targets) and os.path.lexists(name)
+            return not any(target.may_hold(name) for target in self._targets)
         seen = see(name, time.time())
         if seen is None or seen.inode != file.inode:
             return False
@@ -99,7 +100,7 @@ class Registry:
         moves: list[tuple[FollowedLines, str]] = []
         for name, file in lost.items():
             new = None
-            if isinstance(file, FollowedLines) and file.inode is not None and not is_address(name):
+            if isinstance(file, FollowedLines) and file.inode is not None and not is_remote(name):
                 new = by_inode.get(file.inode)
                 if new is None:
                     folder = os.path.dirname(name)

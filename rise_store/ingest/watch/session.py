@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -9,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rise_store.corpus import SourceOptions
+from rise_store.corpus.chat import ChatRenderer
+from rise_store.corpus.remote import public_address
 from rise_store.digests import json_sha256
 from rise_store.errors import InputError
 from rise_store.ingest.block import RunContext
+from rise_store.ingest.interrupt import interruptible
 from rise_store.ingest.ledger import RunLedger
 from rise_store.ingest.texts import Encoder
 from rise_store.ingest.watch.arrivals import Arrivals
@@ -23,10 +27,9 @@ from rise_store.ingest.watch.metrics import Metrics
 from rise_store.ingest.watch.positions import Position, Positions
 from rise_store.ingest.watch.registry import Registry
 from rise_store.ingest.watch.standard_input import FollowedInput
-from rise_store.ingest.watch.stopping import Stop
 from rise_store.ingest.watch.storing import Storing
 from rise_store.ingest.watch.targets import make_target
-from rise_store.records import Dataset, IngestReport, Receipt, Run, SourceManifest, WatchStatus
+from rise_store.records import Dataset, IngestReport, Metadata, Receipt, Run, SourceManifest, WatchStatus
 from rise_store.store import Catalogue, Collection
 
 STDIN = "-"
@@ -50,12 +53,13 @@ def watch_sources(
     catalogue: Catalogue,
     *,
     location: str,
-    settings: dict[str, object],
+    settings: Metadata,
     reading: SourceOptions,
+    render_chat: ChatRenderer | None,
     context: Callable[[str], RunContext],
     pace: Pace,
     tellers: WatchTellers,
-    stop: Stop,
+    stop: threading.Event | None,
     max_rejects: int | None = None,
 ) -> IngestReport:
     """Store what arrives in sources until `stop`.
@@ -69,6 +73,7 @@ def watch_sources(
         location: of the store, for the status.
         settings: what shapes the examples, beside the dataset; frozen in the run.
         reading: how sources are read.
+        render_chat: makes texts of chat rows.
         context: what the blocks share, by the id of the run.
         pace: how small blocks are, and how often is looked.
         tellers: who is told.
@@ -80,24 +85,26 @@ def watch_sources(
         StoreError: the store failed for another reason than being out of reach or full, or `stop` came meanwhile.
     """
     started = time.monotonic()
-    formats = Formats(reading)
-    targets = [make_target(source, formats.wanted) for source in sources if source != STDIN]
-    manifests = tuple(SourceManifest(uri=source, format=reading.get("format") or "watch") for source in sources)
+    formats = Formats(reading, render_chat)
+    settings = {**settings, **formats.settings}
+    targets = [make_target(source, formats) for source in sources if source != STDIN]
+    names = tuple(public_address(source) for source in sources)
+    manifests = tuple(SourceManifest(uri=source, format=reading.get("format") or "any") for source in names)
     space = collection.space.fingerprint
-    ledger = RunLedger.begin(catalogue, dataset, space, manifests, dict(settings), mode="watch")
+    ledger = RunLedger.begin(catalogue, dataset, space, manifests, settings, mode="watch")
     _close_abandoned(catalogue, ledger.run)
     run = context(ledger.run.id)
     digest = json_sha256([dataset.model_dump(mode="json"), settings])
     positions = Positions(catalogue, dataset.name, space)
     arrivals = Arrivals()
-    standard_input = FollowedInput(arrivals.event) if STDIN in sources else None
+    standard_input = FollowedInput(arrivals.event, formats) if STDIN in sources else None
 
     def follow(name: str, source: str, position: Position | None) -> Followed:
         if formats.grows(name):
-            return FollowedLines(name, source, digest, position)
-        return FollowedWhole(name, source, digest, position, formats.open_whole)
+            return FollowedLines(name, source, digest, position, formats)
+        return FollowedWhole(name, source, digest, position, formats)
 
-    health = Health(run_id=run.id, dataset=dataset.name, space=space, store=location, sources=tuple(sources))
+    health = Health(run_id=run.id, dataset=dataset.name, space=space, store=location, sources=names)
     with ExitStack() as stack:
         metrics = stack.enter_context(Metrics(health, *tellers.metrics)) if tellers.metrics else None
         if tellers.status is not None:
@@ -113,7 +120,12 @@ def watch_sources(
                     "--max-rejects"
                 )
 
-        persist = patience(stop, health, tellers.trouble)
+        interrupt = stack.enter_context(interruptible())
+
+        def is_stopped() -> bool:
+            return interrupt.requested or (stop is not None and stop.is_set())
+
+        persist = patience(is_stopped, health, tellers.trouble)
         storing = Storing(run, encoder, collection, ledger, positions, persist, lambda tokens: None)
         watch = Watch(
             targets,
@@ -123,16 +135,15 @@ def watch_sources(
             storing,
             lambda: persist(collection.tidy),
             pace,
-            stop,
+            is_stopped,
             Surroundings(health, tellers.trouble, metrics, stored),
             batch_tokens=encoder.batch_tokens,
         )
         try:
-            with stop.by_signal():
-                health.is_now("watching")
-                watch.run()
-                persist(collection.tidy)
-                closed = persist(lambda: ledger.close(collection, storing.rows))
+            health.is_now("watching")
+            watch.run()
+            persist(collection.tidy)
+            closed = persist(lambda: ledger.close(collection, storing.rows))
         except BaseException as error:
             health.failed(" ".join(str(error).split()) or type(error).__name__)
             health.is_now("failed")

@@ -7,20 +7,17 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import BinaryIO
 
-from rise_store.corpus import ExampleReader
 from rise_store.corpus.formats import JsonLines
 from rise_store.corpus.locations import StandardInput
-from rise_store.corpus.reader import RowMapping
 from rise_store.corpus.sources import RawRow, RejectedRow
 from rise_store.errors import InputError
 from rise_store.ingest.watch.followed import Arrived, Followed
+from rise_store.ingest.watch.formats import Formats
 from rise_store.ingest.watch.positions import Position
 from rise_store.ingest.watch.seen import Seen
-from rise_store.records import SourceManifest
 
 NAME = "<stdin>"
 _MOST_WAITING = 1_000  # rows that are read ahead
@@ -29,13 +26,12 @@ _MOST_WAITING = 1_000  # rows that are read ahead
 class FollowedInput(Followed):
     """Standard input: JSON Lines until its end. It has no position, since it cannot be read again."""
 
-    def __init__(self, wake: threading.Event, mapping: RowMapping | None = None) -> None:
+    def __init__(self, wake: threading.Event, formats: Formats) -> None:
         super().__init__(NAME, "-", "", None)
         self.ended = False
         self._wake = wake
         self._waiting: queue.Queue[tuple[RawRow | RejectedRow, float] | None] = queue.Queue(_MOST_WAITING)
-        self._feed = _Feed()
-        self._rows = iter(ExampleReader([self._feed], distinct=False, mapping=mapping))
+        self._formats = formats
         self._number = 0
         threading.Thread(target=self._listen, name="rise-store-stdin", daemon=True).start()
 
@@ -55,10 +51,10 @@ class FollowedInput(Followed):
         if arrived is None:
             self.ended = True
             return None
-        self._feed.row, at = arrived
+        row, at = arrived
         self._number += 1
         self.pending += 1
-        return Arrived(next(self._rows), at, self, 0, self._number, 0)
+        return Arrived(self._formats.example(row), at, self, 0, self._number, 0)
 
     def oldest(self) -> float | None:
         """See `Followed.oldest`."""
@@ -75,7 +71,7 @@ class FollowedInput(Followed):
 
     def _listen(self) -> None:
         try:
-            for row in JsonLines(_Input()):
+            for row in JsonLines(_Input(), encoding=self._formats.encoding):
                 self._waiting.put((row, time.monotonic()))
                 self._wake.set()
         except InputError as error:
@@ -93,20 +89,3 @@ class _Input(StandardInput):
             return open(os.dup(sys.stdin.fileno()), "rb")
         except (OSError, ValueError):
             return super().open()
-
-
-class _Feed:
-    """A `Source` of one row after the other, each as it was last set."""
-
-    name = NAME
-    total_bytes: int | None = None
-    bytes_read = 0
-    row: RawRow | RejectedRow
-
-    def manifest(self) -> SourceManifest:
-        """What standard input is."""
-        return SourceManifest(uri=NAME, format="jsonl")
-
-    def __iter__(self) -> Iterator[RawRow | RejectedRow]:
-        while True:
-            yield self.row

@@ -1,32 +1,37 @@
-"""What a watch looks at: a file, a folder, a glob, or an address of fsspec."""
+"""What a watch looks at: a file, a folder, a pattern, or an address of fsspec."""
 
 from __future__ import annotations
 
 import glob
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from rise_store.corpus.folders import expand
+from rise_store.corpus.formats.hf_datasets import HUB_PREFIX, is_saved_dataset
+from rise_store.corpus.remote import explained, is_remote, local_path, open_filesystem, public_address
 from rise_store.errors import InputError
-from rise_store.ingest.watch.seen import Seen, file_system, is_address, see, seen_by_fsspec, seen_by_stat
-
-Wanted = Callable[[str], bool]  # whether a file of a folder is of a format that is read
+from rise_store.ingest.watch.formats import Formats
+from rise_store.ingest.watch.seen import Seen, see, seen_by_info
 
 
 class Target(Protocol):
     """One of the things that a watch looks at."""
 
-    source: str  # as the user gave it
+    source: str  # as the user gave it, without secrets
+    is_polled: bool  # nobody tells of its changes
 
     def look(self) -> dict[str, Seen] | None:
-        """Its files at this moment, by name; None where it cannot be looked at, as a share that is not mounted."""
+        """Its files at this moment, by name; None where it cannot be looked at, as a share that is not mounted.
+
+        Raises:
+            InputError: it cannot be read.
+        """
         ...
 
-    def holds(self, name: str) -> bool:
-        """Whether a local path is one of its files."""
+    def may_hold(self, path: str) -> bool:
+        """Whether a local path may be one of its files."""
         ...
 
     def folders(self) -> list[tuple[Path, bool]]:
@@ -34,160 +39,123 @@ class Target(Protocol):
         ...
 
 
-def make_target(source: str, wanted: Wanted) -> Target:
+def make_target(source: str, formats: Formats) -> Target:
     """The target that a user's word stands for.
 
     Raises:
-        InputError: a folder that is not there, or an address that no installed package reads.
+        InputError: a folder that is not there, something that cannot be watched, or an address that no installed
+            package reads.
     """
-    if is_address(source):
-        file_system(source)
-        return AddressTarget(source, wanted)
-    if glob.has_magic(source) and not os.path.lexists(source):
-        target: Target = GlobTarget(os.path.abspath(source), source)
-    elif os.path.isdir(source):
-        target = FolderTarget(os.path.abspath(source), source, wanted)
-    else:
-        target = FileTarget(os.path.abspath(source), source)
-    for folder, _ in target.folders():
-        if not folder.is_dir():
-            raise InputError(f"{source}: there is no folder {folder}; make it first, or check the path")
+    if source.startswith(HUB_PREFIX) or is_saved_dataset(source):
+        raise InputError(f"{source}: a dataset of Hugging Face cannot be watched; ingest it")
+    if is_remote(source):
+        open_filesystem(source)
+        return AddressTarget(source, formats)
+    if "\0" in source:
+        raise InputError(f"{source!r}: is no path, since it holds a null character; check the path")
+    target = LocalTarget(source, formats)
+    if not target.folder.is_dir():
+        raise InputError(f"{source}: there is no folder {target.folder}; make it first, or check the path")
     return target
 
 
-@dataclass
-class FileTarget:
-    """One file, which need not be there yet."""
+class LocalTarget:
+    """A file, which need not be there yet, or the files of known formats of a folder or pattern; hidden ones not."""
 
-    path: str
-    source: str
+    is_polled = False
 
-    def look(self) -> dict[str, Seen] | None:
-        """See `Target.look`."""
-        if not os.path.isdir(os.path.dirname(self.path)):
-            return None
-        seen = see(self.path, time.time())
-        return {} if seen is None else {self.path: seen}
-
-    def holds(self, name: str) -> bool:
-        """See `Target.holds`."""
-        return name == self.path
-
-    def folders(self) -> list[tuple[Path, bool]]:
-        """See `Target.folders`."""
-        return [(Path(self.path).parent, False)]
-
-
-@dataclass
-class FolderTarget:
-    """The files of known formats in a folder and those below it; hidden ones are left out."""
-
-    path: str
-    source: str
-    wanted: Wanted
+    def __init__(self, source: str, formats: Formats) -> None:
+        self.source = source
+        self._formats = formats
+        self._path = os.path.abspath(local_path(source))
+        self._is_pattern = glob.has_magic(self._path) and not os.path.lexists(self._path)
+        self._is_file = not self._is_pattern and not os.path.isdir(self._path)
+        self.folder = Path(self._path)  # that holds what is looked at
+        if self._is_file:
+            self.folder = self.folder.parent
+        while self._is_pattern and glob.has_magic(str(self.folder)):
+            self.folder = self.folder.parent
 
     def look(self) -> dict[str, Seen] | None:
         """See `Target.look`."""
-        if not os.path.isdir(self.path):
-            return None
-        return dict(sorted((seen.name, seen) for seen in self._walk(self.path, time.time())))
-
-    def holds(self, name: str) -> bool:
-        """See `Target.holds`."""
-        below = os.path.relpath(name, self.path)
-        return not any(part.startswith(".") for part in Path(below).parts) and self.wanted(os.path.basename(name))
-
-    def folders(self) -> list[tuple[Path, bool]]:
-        """See `Target.folders`."""
-        return [(Path(self.path), True)]
-
-    def _walk(self, folder: str, now: float) -> Iterator[Seen]:
-        try:
-            entries = list(os.scandir(folder))
-        except (FileNotFoundError, NotADirectoryError, PermissionError):
-            return
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    yield from self._walk(entry.path, now)
-                elif self.wanted(entry.name):
-                    seen = seen_by_stat(entry.path, entry.stat(), now)
-                    if seen is not None:
-                        yield seen
-            except FileNotFoundError:
-                continue
-
-
-@dataclass
-class GlobTarget:
-    """The files whose paths match a pattern, of whatever name; `**` goes through folders."""
-
-    pattern: str
-    source: str
-
-    def look(self) -> dict[str, Seen] | None:
-        """See `Target.look`."""
-        if not self._base.is_dir():
+        if not self.folder.is_dir():
             return None
         now = time.time()
-        found = (see(path, now) for path in sorted(glob.glob(self.pattern, recursive=True)))
-        return {seen.name: seen for seen in found if seen is not None}
+        if self._is_file:
+            seen = see(self._path, now, local_path(self.source).removeprefix("./"))
+            return {} if seen is None else {seen.name: seen}
+        try:
+            found = expand(self._path)
+        except InputError:
+            if not self._is_pattern:
+                raise
+            return {}
+        files = [
+            see(file.address, now, file.relative)
+            for file in (found.files if found else ())
+            if self._formats.format_of(file.relative) is not None
+        ]
+        return {seen.name: seen for seen in files if seen is not None}
 
-    def holds(self, name: str) -> bool:
-        """See `Target.holds`."""
-        return name in glob.glob(self.pattern, recursive=True)
+    def may_hold(self, path: str) -> bool:
+        """See `Target.may_hold`."""
+        if self._is_file:
+            return path == self._path
+        below = os.path.relpath(path, self.folder).split(os.sep)
+        return not any(part.startswith(".") for part in below) and self._formats.format_of(below[-1]) is not None
 
     def folders(self) -> list[tuple[Path, bool]]:
         """See `Target.folders`."""
-        return [(self._base, glob.has_magic(os.path.dirname(self.pattern)))]
-
-    @property
-    def _base(self) -> Path:
-        base = Path(self.pattern).parent
-        while glob.has_magic(str(base)):
-            base = base.parent
-        return base
+        deep = not self._is_file and (not self._is_pattern or Path(self._path).parent != self.folder)
+        return [(self.folder, deep)]
 
 
-@dataclass
 class AddressTarget:
-    """A file, the files of known formats below a folder, or a glob, in any file system of fsspec; polled."""
+    """A file, or the files of known formats below a folder or of a pattern, in a file system of fsspec."""
 
-    source: str
-    wanted: Wanted
-    _protocol: str = field(init=False)
+    is_polled = True
 
-    def __post_init__(self) -> None:
-        self._protocol = self.source.partition("://")[0]
+    def __init__(self, source: str, formats: Formats) -> None:
+        self.source = public_address(source)
+        self._formats = formats
+        self._address = source
 
     def look(self) -> dict[str, Seen] | None:
-        """See `Target.look`; raises what the file system raises."""
-        system = file_system(self.source)
-        if glob.has_magic(self.source):
-            found = system.glob(self.source, detail=True)
-        elif system.isdir(self.source):
-            found = {
-                path: info
-                for path, info in system.find(self.source, detail=True).items()
-                if self.wanted(path.rpartition("/")[2])
-            }
-        elif system.exists(self.source):
-            found = {self.source: system.info(self.source)}
-        else:
-            return {}
-        names = {self._address(path): info for path, info in sorted(found.items())}
-        files = {name: seen_by_fsspec(name, info) for name, info in names.items()}
-        return {name: seen for name, seen in files.items() if seen is not None}
+        """See `Target.look`."""
+        filesystem, path = open_filesystem(self._address)
+        with explained(self._address):
+            filesystem.invalidate_cache()
+            if "*" in path or "[" in path:
+                found = filesystem.glob(path, detail=True)
+                root = glob.escape(path.split("*")[0].split("[")[0]).rpartition("/")[0]
+            else:
+                root = path
+                try:
+                    info = filesystem.info(path)
+                except FileNotFoundError:
+                    return {}
+                if info.get("type") == "file":
+                    seen = seen_by_info(self.source, self._address, info, self.source)
+                    return {} if seen is None else {seen.name: seen}
+                found = filesystem.find(path, detail=True)
+        files: dict[str, Seen] = {}
+        for file, info in sorted(found.items()):
+            relative = file.removeprefix(root.rstrip("/")).lstrip("/")
+            hidden = any(part.startswith(".") for part in relative.split("/"))
+            if hidden or self._formats.format_of(relative) is None:
+                continue
+            # With what the file system was opened with, secrets included; never told.
+            address = self._address.removesuffix(path) + file if self._address.endswith(path) else None
+            address = address or str(filesystem.unstrip_protocol(file))
+            seen = seen_by_info(public_address(address), address, info, relative)
+            if seen is not None:
+                files[seen.name] = seen
+        return files
 
-    def holds(self, name: str) -> bool:
-        """See `Target.holds`."""
+    def may_hold(self, path: str) -> bool:
+        """See `Target.may_hold`."""
         return False
 
     def folders(self) -> list[tuple[Path, bool]]:
         """See `Target.folders`."""
         return []
-
-    def _address(self, path: str) -> str:
-        return path if is_address(path) else f"{self._protocol}://{path}"
