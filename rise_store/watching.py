@@ -35,6 +35,7 @@ class Watching(Ingestion):
         new_space: bool = False,
         keep_text: KeepText = "full",
         max_rejects: int | None = None,
+        rejects: str | Path | None = None,
         max_delay: float = 1.0,
         batch: int = 256,
         poll: float | None = None,
@@ -64,6 +65,7 @@ class Watching(Ingestion):
             new_space: allow a second signature space in a store that has one already.
             keep_text: store each text in full, as a preview of 200 characters, or not at all.
             max_rejects: rejected rows beyond which it stops; None for no limit.
+            rejects: file that takes the rows which were not stored, as for `ingest`.
             max_delay: seconds that a row waits for others to share its block.
             batch: rows in a block at most.
             poll: look every so many seconds instead of being told of changes by the system.
@@ -113,4 +115,5 @@ class Watching(Ingestion):
             ),
             stop=stop,
             max_rejects=max_rejects,
+            rejects=rejects,
         )

@@ -46,6 +46,15 @@ from rise_store.profiles import CoarseBits, Profile
     help="Bad rows to leave out before stopping; -1 for any number.",
 )
 @click.option(
+    "--rejects",
+    type=click.Path(dir_okay=False),
+    default="rejects-{run}.jsonl",
+    show_default=True,
+    metavar="FILE",
+    help="File for the rows that were not stored, with the reasons; made only when there are any. {run} stands for the "
+    "first 8 characters of the run's id.",
+)
+@click.option(
     "--max-delay",
     type=float,
     default=1.0,
@@ -90,6 +99,7 @@ def watch(
     model: str | None,
     keep_text: KeepText,
     max_rejects: int,
+    rejects: str,
     max_delay: float,
     batch: int,
     poll: float | None,
@@ -131,6 +141,7 @@ def watch(
             new_space=new_space,
             keep_text=keep_text,
             max_rejects=None if max_rejects < 0 else max_rejects,
+            rejects=rejects,
             max_delay=max_delay,
             batch=batch,
             poll=poll,

@@ -219,6 +219,7 @@ class Watch:
         self._stored_at = time.monotonic()
         self._untidy += done.receipt.counts.new + done.receipt.counts.replaced
         self.reasons += [reject.reason for reject in done.receipt.rejects][: MAX_REASONS - len(self.reasons)]
+        self._note()
         self._around.stored(done.receipt)
 
     def _rest(self, now: float) -> None:

@@ -61,7 +61,8 @@ class Registry:
         file = self.files.get(name)
         if file is None:
             return not any(target.may_hold(name) for target in self._targets)
-        seen = see(name, time.time())
+        before = file.seen
+        seen = see(name, time.time(), before.relative) if before is not None else None
         if seen is None or seen.inode != file.inode:
             return False
         self._notice(file, seen, at)

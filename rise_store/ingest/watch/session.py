@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,8 +17,10 @@ from rise_store.corpus.remote import public_address
 from rise_store.digests import json_sha256
 from rise_store.errors import InputError
 from rise_store.ingest.block import RunContext
+from rise_store.ingest.dead_letters import DeadLetters
 from rise_store.ingest.interrupt import interruptible
 from rise_store.ingest.ledger import RunLedger
+from rise_store.ingest.report import make_report
 from rise_store.ingest.texts import Encoder
 from rise_store.ingest.watch.arrivals import Arrivals
 from rise_store.ingest.watch.followed import Followed, FollowedLines, FollowedWhole
@@ -61,6 +65,7 @@ def watch_sources(
     tellers: WatchTellers,
     stop: threading.Event | None,
     max_rejects: int | None = None,
+    rejects: str | Path | None = None,
 ) -> IngestReport:
     """Store what arrives in sources until `stop`.
 
@@ -79,6 +84,7 @@ def watch_sources(
         tellers: who is told.
         stop: ends it after the block in flight.
         max_rejects: rejected rows beyond which it stops; None for no limit.
+        rejects: file that takes the rows which were not stored; see `DeadLetters`.
 
     Raises:
         InputError: a source that cannot be watched, or too many rejected rows.
@@ -87,13 +93,15 @@ def watch_sources(
     started = time.monotonic()
     formats = Formats(reading, render_chat)
     settings = {**settings, **formats.settings}
-    targets = [make_target(source, formats) for source in sources if source != STDIN]
+    own_files = [_pattern(path) for path in (rejects, tellers.status) if path is not None]
+    targets = [make_target(source, formats, own_files) for source in sources if source != STDIN]
     names = tuple(public_address(source) for source in sources)
     manifests = tuple(SourceManifest(uri=source, format=reading.get("format") or "any") for source in names)
     space = collection.space.fingerprint
     ledger = RunLedger.begin(catalogue, dataset, space, manifests, settings, mode="watch")
     _close_abandoned(catalogue, ledger.run)
     run = context(ledger.run.id)
+    dead_letters = None if rejects is None else DeadLetters(rejects, run.id)
     digest = json_sha256([dataset.model_dump(mode="json"), settings])
     positions = Positions(catalogue, dataset.name, space)
     arrivals = Arrivals()
@@ -126,7 +134,7 @@ def watch_sources(
             return interrupt.requested or (stop is not None and stop.is_set())
 
         persist = patience(is_stopped, health, tellers.trouble)
-        storing = Storing(run, encoder, collection, ledger, positions, persist, lambda tokens: None)
+        storing = Storing(run, encoder, collection, ledger, positions, persist, dead_letters)
         watch = Watch(
             targets,
             Registry(targets, positions, follow),
@@ -151,7 +159,24 @@ def watch_sources(
                 ledger.fail(str(error))
             raise
         health.is_now("finished" if closed.state == "COMPLETE" else "failed")
-    return _report(ledger, closed, collection, watch.reasons, time.monotonic() - started)
+    return make_report(
+        run,
+        ledger,
+        closed,
+        space=space,
+        stored=collection.count(),
+        duplicates=0,
+        seconds=time.monotonic() - started,
+        encoded_tokens=ledger.counts.tokens,
+        model_waited=0.0,
+        reasons=watch.reasons,
+        dead_letters=dead_letters,
+    )
+
+
+def _pattern(path: str | Path) -> str:
+    """Paths of a file that watches write themselves, of earlier runs too."""
+    return glob.escape(os.path.abspath(path)).replace("{run}", "*")
 
 
 def _close_abandoned(catalogue: Catalogue, run: Run) -> None:
@@ -162,30 +187,3 @@ def _close_abandoned(catalogue: Catalogue, run: Run) -> None:
         same = other.space == run.space and other.host == run.host and {s.uri for s in other.sources} == uris
         if other.mode == "watch" and other.state == "RUNNING" and other.id != run.id and same:
             RunLedger(catalogue, other).stop(f"its process ended without a word; run {run.id} goes on where it was")
-
-
-def _report(ledger: RunLedger, closed: Run, collection: Collection, reasons: list[str], seconds: float) -> IngestReport:
-    totals = ledger.counts
-    return IngestReport(
-        run_id=closed.id,
-        state=closed.state,
-        dataset=closed.dataset.name,
-        space=closed.space,
-        new=totals.new,
-        replaced=totals.replaced,
-        shared=totals.shared,
-        updated=totals.updated,
-        unchanged=totals.unchanged,
-        recovered=totals.recovered,
-        refused=totals.refused,
-        vanished=closed.vanished,
-        resumed_rows=0,
-        duplicates=0,
-        rejected=totals.rejected + totals.too_short + totals.refused,
-        too_short=totals.too_short,
-        tokens=totals.tokens,
-        seconds=round(seconds, 3),
-        tokens_per_second=round(totals.tokens / max(seconds, 1e-9), 1),
-        stored=collection.count(),
-        rejects=tuple(reasons),
-    )

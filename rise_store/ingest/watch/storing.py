@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from rise_store.corpus import RejectedRow
-from rise_store.errors import SignatureError
+from rise_store.errors import InputError, SignatureError, StoreFullError
 from rise_store.ingest.block import Block, PlannedBlock, RunContext, encode_planned, explained, plan_block, store_block
+from rise_store.ingest.dead_letters import DeadLetters
 from rise_store.ingest.ledger import RunLedger
-from rise_store.ingest.texts import EncodedTexts, Encoder, TokenProgress
+from rise_store.ingest.texts import EncodedTexts, Encoder
 from rise_store.ingest.watch.followed import Arrived, Followed
 from rise_store.ingest.watch.positions import Position, Positions
 from rise_store.records import Example, IngestTotals, Receipt
@@ -42,7 +43,7 @@ class Storing:
         ledger: RunLedger,
         positions: Positions,
         persist: Persist,
-        progress: TokenProgress,
+        dead_letters: DeadLetters | None = None,
     ) -> None:
         self._run = run
         self._encoder = encoder
@@ -50,7 +51,7 @@ class Storing:
         self._ledger = ledger
         self._positions = positions
         self._persist = persist
-        self._progress = progress
+        self._dead_letters = dead_letters
         self._rows = 0  # of the run so far
 
     @property
@@ -81,18 +82,27 @@ class Storing:
             current = block
             planned: PlannedBlock = timed(lambda: plan_block(current, self._run, self._collection))  # noqa: B023
             try:
-                encoded: EncodedTexts = encode_planned(planned, self._encoder, self._progress)
+                encoded: EncodedTexts = encode_planned(planned, self._encoder)
                 break
             except SignatureError as error:
                 block = _without(block, planned, error)
         receipt: Receipt = timed(lambda: store_block(planned, encoded, self._run, self._collection))
         at = time.monotonic()
+        if self._dead_letters is not None:
+            self._persist(lambda: self._bury(receipt))
         timed(lambda: self._ledger.record(receipt))
         self._rows += len(rows)
         for row in rows:
             row.file.acknowledge(row)
         self.remember(row.file for row in rows)
         return Stored(receipt, rows, at, store_seconds)
+
+    def _bury(self, receipt: Receipt) -> None:
+        assert self._dead_letters is not None
+        try:
+            self._dead_letters.write(receipt.rejects)
+        except InputError as error:  # such as a full disk, which the watch waits for
+            raise StoreFullError(str(error)) from error
 
     def remember(self, files: Iterable[Followed]) -> None:
         """Write down how far files are acknowledged."""

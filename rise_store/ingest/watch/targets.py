@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
@@ -39,8 +41,8 @@ class Target(Protocol):
         ...
 
 
-def make_target(source: str, formats: Formats) -> Target:
-    """The target that a user's word stands for.
+def make_target(source: str, formats: Formats, ignored: Collection[str] = ()) -> Target:
+    """The target that a user's word stands for; `ignored` are patterns of paths that are none of its files.
 
     Raises:
         InputError: a folder that is not there, something that cannot be watched, or an address that no installed
@@ -53,7 +55,7 @@ def make_target(source: str, formats: Formats) -> Target:
         return AddressTarget(source, formats)
     if "\0" in source:
         raise InputError(f"{source!r}: is no path, since it holds a null character; check the path")
-    target = LocalTarget(source, formats)
+    target = LocalTarget(source, formats, ignored)
     if not target.folder.is_dir():
         raise InputError(f"{source}: there is no folder {target.folder}; make it first, or check the path")
     return target
@@ -64,9 +66,10 @@ class LocalTarget:
 
     is_polled = False
 
-    def __init__(self, source: str, formats: Formats) -> None:
+    def __init__(self, source: str, formats: Formats, ignored: Collection[str] = ()) -> None:
         self.source = source
         self._formats = formats
+        self._ignored = ignored
         self._path = os.path.abspath(local_path(source))
         self._is_pattern = glob.has_magic(self._path) and not os.path.lexists(self._path)
         self._is_file = not self._is_pattern and not os.path.isdir(self._path)
@@ -93,7 +96,7 @@ class LocalTarget:
         files = [
             see(file.address, now, file.relative)
             for file in (found.files if found else ())
-            if self._formats.format_of(file.relative) is not None
+            if self._formats.format_of(file.relative) is not None and not self._is_ignored(file.address)
         ]
         return {seen.name: seen for seen in files if seen is not None}
 
@@ -102,12 +105,17 @@ class LocalTarget:
         if self._is_file:
             return path == self._path
         below = os.path.relpath(path, self.folder).split(os.sep)
+        if self._is_ignored(path):
+            return False
         return not any(part.startswith(".") for part in below) and self._formats.format_of(below[-1]) is not None
 
     def folders(self) -> list[tuple[Path, bool]]:
         """See `Target.folders`."""
         deep = not self._is_file and (not self._is_pattern or Path(self._path).parent != self.folder)
         return [(self.folder, deep)]
+
+    def _is_ignored(self, path: str) -> bool:
+        return any(fnmatch.fnmatch(path, pattern) for pattern in self._ignored)
 
 
 class AddressTarget:
