@@ -87,6 +87,7 @@ class Watch:
         self._due: dict[str, float] = {}
         self._stored_at = time.monotonic()
         self._untidy = 0
+        self._noted = 0.0
         self._told: set[str] = set()
         self.reasons: list[str] = []
 
@@ -247,6 +248,8 @@ class Watch:
 
     def _note(self) -> None:
         now = time.monotonic()
+        if now < self._noted:
+            return
         behind = [file for file in self._active() if file.ready_in(now) is not None]
         oldest = [at for file in behind if (at := file.oldest()) is not None]
         if self._waiting:
@@ -258,6 +261,7 @@ class Watch:
             files=len(behind),
             watched=len(self._registry.files),
         )
+        self._noted = time.monotonic() + 4 * (time.monotonic() - now)  # with ten thousand files it takes its time
 
     def _trouble(self, message: str) -> None:
         if message not in self._told:

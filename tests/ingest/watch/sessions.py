@@ -95,7 +95,8 @@ def watching(store: OpenStore, encoder: SignatureEncoder, *sources: object, **op
 
 def watch_once(store: OpenStore, encoder: SignatureEncoder, *sources: object, **options: Any) -> IngestReport:
     """What is there now."""
-    return store.watch([str(s) for s in sources], dataset=DATASET, model=encoder, once=True, max_delay=0.1, **options)
+    options = {"max_delay": 0.1, **options}
+    return store.watch([str(s) for s in sources], dataset=DATASET, model=encoder, once=True, **options)
 
 
 def append(path: Path, *rows: Row | bytes) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from rise_store import InputError
 from rise_store.signature import SignatureEncoder
-from tests.ingest.examples import OpenStore, Row, story_rows, write_rows
+from tests.ingest.examples import SMALL, OpenStore, Row, story_rows, write_rows
 from tests.ingest.watch.sessions import append, texts_of, watch_once, watching
 
 
@@ -70,14 +70,15 @@ def test_compressed_lines_and_tables(store: OpenStore, encoder: SignatureEncoder
     assert watch_once(store, encoder, tmp_path).new == 1
 
 
-def test_ten_thousand_files_at_once(store: OpenStore, encoder: SignatureEncoder, tmp_path: Path) -> None:
+def test_ten_thousand_files_at_once(store: OpenStore, tiny_model: Path, tmp_path: Path) -> None:
+    encoder = SignatureEncoder.from_pretrained(tiny_model, SMALL, device="cpu", batch_tokens=2_048)
     folder = tmp_path / "many"
     folder.mkdir()
-    texts = [row["text"] for row in story_rows(8)]  # equal texts share one signature: this is about files
+    texts = [row["text"] for row in story_rows(1_000)]  # equal texts share one signature: this is about files
     with watching(store, encoder, folder, batch=1_000) as session:
         session.wait(lambda: session.store.backend.spaces())
         for number in range(10_000):
-            (folder / f"{number}.txt").write_text(texts[number % 8])
+            (folder / f"{number}.txt").write_text(texts[number % 1_000])
         session.wait(lambda: session.handled >= 10_000, seconds=120)
     assert session.report is not None
     assert (session.report.stored, session.report.new) == (10_000, 10_000)
