@@ -82,10 +82,15 @@ def inode_of(file: BinaryIO) -> str | None:
 
 
 def sample_digest(file: BinaryIO, offset: int) -> str:
-    """SHA-256 of the head of a file and of what stands in front of `offset`: tells whether it was only appended to."""
+    """SHA-256 of the head of a file and of what stands in front of `offset`: tells whether it was only appended to.
+
+    Whoever reads from the file goes on where he was.
+    """
     length = min(offset, SAMPLE_BYTES)
+    before = file.tell()
     file.seek(0)
     digest = hashlib.sha256(file.read(length))
     file.seek(offset - length)
     digest.update(file.read(length))
+    file.seek(before)
     return digest.hexdigest()

@@ -24,7 +24,11 @@ class OpenFile:
     @property
     def size(self) -> int | None:
         """Its size at this moment."""
-        return self._file.seek(0, os.SEEK_END)
+        before = self._file.tell()
+        try:
+            return self._file.seek(0, os.SEEK_END)
+        finally:
+            self._file.seek(before)
 
     def open(self) -> AbstractContextManager[BinaryIO]:
         """From its beginning; left open behind the reader."""

@@ -58,10 +58,10 @@ def test_what_was_erased_does_not_come_back(store: OpenStore, encoder: Signature
 
 
 def test_a_text_without_a_finite_signature_is_a_bad_row(store: OpenStore, tiny_model: Path, tmp_path: Path) -> None:
-    model = with_nan_at(tiny_model, tmp_path / "model", "▁Lily")
+    model = with_nan_at(tiny_model, tmp_path / "model", "z")
     encoder = SignatureEncoder.from_pretrained(model, SMALL, device="cpu", batch_tokens=64)
     file = tmp_path / "a.jsonl"
-    append(file, {"id": "a", "text": "She loved the park."}, {"id": "b", "text": "Once a girl named Lily came."})
+    append(file, {"id": "a", "text": "She loved the park."}, {"id": "b", "text": "The dog was at the zoo, zzz."})
     append(file, {"id": "c", "text": "One day the dog found a key."})
     report = watch_once(store, encoder, file)
     assert (report.state, report.new, report.rejected) == ("COMPLETE", 2, 1)
