@@ -85,9 +85,8 @@ class Followed(ABC):
     def checkpoint(self) -> Position | None:
         """How far it is acknowledged, where that is news."""
 
-    @abstractmethod
-    def close(self) -> None:
-        """Give the file back, unless rows of it are on their way."""
+    def close(self, *, now: bool = False) -> None:  # noqa: B027 - most have nothing to give back
+        """Give the file back, unless rows of it are on their way, or in any case."""
 
     def acknowledge(self, row: Arrived) -> None:
         """The store has this row."""
@@ -193,16 +192,12 @@ class FollowedLines(Followed):
         """It has another name now."""
         self.name = name
 
-    def close(self) -> None:
+    def close(self, *, now: bool = False) -> None:
         """See `Followed.close`."""
-        if self._file is not None and self._rows is None and self.pending == 0:
+        if self._file is not None and (now or (self._rows is None and self.pending == 0)):
+            self._rows = None
             self._file.close()
             self._file = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it takes a file handle."""
-        return self._file is not None
 
     def _open(self) -> None:
         assert self.seen is not None
@@ -317,9 +312,6 @@ class FollowedWhole(Followed):
             whole=True, row=self._number, offset=done.size, inode=done.inode, changed=done.changed
         )
         return self.position
-
-    def close(self) -> None:
-        """See `Followed.close`."""
 
     def _is_known(self, seen: Seen) -> bool:
         known = self._tried

@@ -112,6 +112,7 @@ class Watch:
                     self._rest(now)
         finally:
             self._arrivals.stop()
+            self._registry.close()
 
     def _look(self) -> None:
         hints = self._arrivals.take()

@@ -84,6 +84,11 @@ class Registry:
                 self.moved.append((file.position, None))
             file.close()
 
+    def close(self) -> None:
+        """Give all files back."""
+        for file in self.files.values():
+            file.close(now=True)
+
     def _notice(self, file: Followed, seen: Seen, at: float, *, waits: bool = True) -> None:
         if file.gone:  # it is back
             file.gone = False

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from rise_store.corpus import SourceOptions
 from rise_store.corpus.chat import ChatRenderer
 from rise_store.corpus.remote import public_address
 from rise_store.digests import json_sha256
-from rise_store.errors import InputError
+from rise_store.errors import InputError, StoreError
 from rise_store.ingest.block import RunContext
 from rise_store.ingest.dead_letters import DeadLetters
 from rise_store.ingest.interrupt import interruptible
@@ -156,7 +156,8 @@ def watch_sources(
             health.failed(" ".join(str(error).split()) or type(error).__name__)
             health.is_now("failed")
             if isinstance(error, Exception):
-                ledger.fail(str(error))
+                with suppress(StoreError):
+                    ledger.fail(str(error))
             raise
         health.is_now("finished" if closed.state == "COMPLETE" else "failed")
     return make_report(

@@ -66,9 +66,6 @@ class FollowedInput(Followed):
         """See `Followed.checkpoint`."""
         return None
 
-    def close(self) -> None:
-        """See `Followed.close`."""
-
     def _listen(self) -> None:
         try:
             for row in JsonLines(_Input(), encoding=self._formats.encoding):
