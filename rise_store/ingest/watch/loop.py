@@ -30,6 +30,8 @@ FALLBACK_LOOK_S = 1.0  # between looks where the system cannot tell
 REST_S = 30.0  # without news, after which the store is tidied
 TIDY_ROWS = 1_000  # new rows that make that worth while
 MOST_OPEN = 100  # files with rows in one block
+BLOCK_S = 2.0  # that a block may take: so long may a row, or the end of the watch, wait for the block before it
+LEAST_CHARACTERS = 500  # of a block, however slow the model
 
 Told = Callable[[str], None]
 
@@ -80,7 +82,8 @@ class Watch:
         self._pace = pace
         self._stop = stop
         self._around = around
-        self._most_characters = batch_tokens * BLOCK_BATCHES * CHARACTERS_PER_TOKEN
+        self._limit = batch_tokens * BLOCK_BATCHES * CHARACTERS_PER_TOKEN
+        self._most_characters = batch_tokens * CHARACTERS_PER_TOKEN  # of a block; learnt from how long blocks take
         self._characters = 0  # of the rows that wait
         self._open: set[int] = set()  # files with rows that wait
         self._waiting: deque[Arrived] = deque()
@@ -98,7 +101,9 @@ class Watch:
         try:
             while True:
                 stopping = self._stop()
-                if not stopping:
+                if stopping:
+                    self._drop()
+                else:
                     self._look()
                     self._read()
                 self._note()
@@ -177,6 +182,10 @@ class Watch:
         for file in done:
             self._registry.settle(file)
 
+    def _drop(self) -> None:
+        """Leave the rows that wait to the next session, but those that cannot be read again."""
+        self._waiting = deque(row for row in self._waiting if row.file is self._input)
+
     def _wait(self, row: Arrived) -> None:
         self._waiting.append(row)
         self._characters += len(row.row.content) if isinstance(row.row, Example) else 0
@@ -208,12 +217,15 @@ class Watch:
                     break
                 keys.add(row.key)
             rows.append(self._waiting.popleft())
+        was_full, characters = self._is_full(), self._characters
         left, self._waiting = self._waiting, deque()
         self._characters = 0
         self._open.clear()
         for row_left in left:
             self._wait(row_left)
+        began = time.monotonic()
         done = self._storing.store(tuple(rows))
+        self._learn(characters - self._characters, time.monotonic() - began, was_full=was_full)
         self._around.health.is_now("watching")
         lags = self._around.health.stored(done, self._storing.counts)
         if self._around.metrics is not None:
@@ -223,6 +235,13 @@ class Watch:
         self.reasons += [reject.reason for reject in done.receipt.rejects][: MAX_REASONS - len(self.reasons)]
         self._note()
         self._around.stored(done.receipt)
+
+    def _learn(self, characters: int, seconds: float, *, was_full: bool) -> None:
+        fitting = characters * BLOCK_S / max(seconds, 1e-6)
+        if seconds > BLOCK_S:
+            self._most_characters = int(max(LEAST_CHARACTERS, fitting))
+        elif was_full:
+            self._most_characters = int(min(self._limit, max(self._most_characters, fitting)))
 
     def _rest(self, now: float) -> None:
         """Wait until something is due."""
