@@ -50,6 +50,7 @@ class Followed(ABC):
         self.error: str | None = None
         self.pending = 0  # rows that were read and are not acknowledged
         self._settings = settings
+        self._tried: Seen | None = None  # what it was when it was read last, or that was tried
         self._generation = 0  # of contents: rows of an earlier one no longer say how far it was read
         same = position is not None and position.settings == settings
         self.position = position if same else None
@@ -85,6 +86,10 @@ class Followed(ABC):
     def checkpoint(self) -> Position | None:
         """How far it is acknowledged, where that is news."""
 
+    def try_again(self) -> None:
+        """It could not be opened: see it as if for the first time when it is looked at again."""
+        self.seen = self._tried = None
+
     def close(self, *, now: bool = False) -> None:  # noqa: B027 - most have nothing to give back
         """Give the file back, unless rows of it are on their way, or in any case."""
 
@@ -112,7 +117,6 @@ class FollowedLines(Followed):
         self._acknowledged = (self._number, self._offset)
         self._searched = 0  # bytes that are known to hold no newline behind `_offset`
         self._marks: deque[tuple[int, float]] = deque()  # when the file had grown to which size
-        self._tried: Seen | None = None  # what it was when it was read to its end
         self._file: BinaryIO | None = None
         self._lines: JsonLines | None = None
         self._rows: Iterator[Row] | None = None
@@ -259,7 +263,6 @@ class FollowedWhole(Followed):
         self._formats = formats
         self._rows: Iterator[Row] | None = None
         self._reading: Seen | None = None  # what it was when reading began
-        self._tried: Seen | None = None
         self._done: Seen | None = None  # read to its end; to be acknowledged
         self._quiet_from = 0.0
         self._at: float | None = None
@@ -284,10 +287,10 @@ class FollowedWhole(Followed):
     def next_row(self) -> Arrived | None:
         """See `Followed.next_row`."""
         assert self.seen is not None
-        if self._rows is None:
-            self._reading, self._tried, self._done, self._number = self.seen, self.seen, None, 0
-            self._rows = self._formats.whole(self.seen)
         try:
+            if self._rows is None:
+                self._reading, self._tried, self._done, self._number = self.seen, self.seen, None, 0
+                self._rows = self._formats.whole(self.seen)
             row = next(self._rows, None)
         except BaseException:
             self._rows, self._at = None, None

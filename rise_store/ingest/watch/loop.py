@@ -172,6 +172,8 @@ class Watch:
                 except (InputError, OSError) as error:
                     self._unreadable(file, error)
                     row = None
+                else:
+                    file.error = None
                 if row is None:
                     done.append(file)
                     break
@@ -193,6 +195,8 @@ class Watch:
             self._open.add(id(row.file))
 
     def _unreadable(self, file: Followed, error: Exception) -> None:
+        if isinstance(error, OSError):
+            file.try_again()
         if isinstance(error, FileNotFoundError):
             return  # it is gone: the next look will say so
         reason = f"{file.name}: cannot be read: {error.strerror or error}" if isinstance(error, OSError) else str(error)

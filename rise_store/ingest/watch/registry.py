@@ -60,7 +60,9 @@ class Registry:
         """Look at one local file that was noticed to have changed; False where all have to be looked at instead."""
         file = self.files.get(name)
         if file is None:
-            return not any(target.may_hold(name) for target in self._targets)
+            if any(target.may_hold(name) for target in self._targets):
+                return False
+            return os.path.isfile(name) or os.path.basename(name).startswith(".")  # else perhaps a folder
         before = file.seen
         seen = see(name, time.time(), before.relative) if before is not None else None
         if seen is None or seen.inode != file.inode:

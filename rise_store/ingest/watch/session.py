@@ -99,7 +99,7 @@ def watch_sources(
     manifests = tuple(SourceManifest(uri=source, format=reading.get("format") or "any") for source in names)
     space = collection.space.fingerprint
     ledger = RunLedger.begin(catalogue, dataset, space, manifests, settings, mode="watch")
-    _close_abandoned(catalogue, ledger.run)
+    untidy = _close_abandoned(catalogue, ledger.run)
     run = context(ledger.run.id)
     dead_letters = None if rejects is None else DeadLetters(rejects, run.id)
     digest = json_sha256([dataset.model_dump(mode="json"), settings])
@@ -150,7 +150,8 @@ def watch_sources(
         try:
             health.is_now("watching")
             watch.run()
-            persist(collection.tidy)
+            if untidy or storing.rows:
+                persist(collection.tidy)
             closed = persist(lambda: ledger.close(collection, storing.rows))
         except BaseException as error:
             health.failed(" ".join(str(error).split()) or type(error).__name__)
@@ -180,11 +181,14 @@ def _pattern(path: str | Path) -> str:
     return glob.escape(os.path.abspath(path)).replace("{run}", "*")
 
 
-def _close_abandoned(catalogue: Catalogue, run: Run) -> None:
-    """Close runs over the same sources that a process of this machine left open when it was killed."""
+def _close_abandoned(catalogue: Catalogue, run: Run) -> bool:
+    """Close runs over the same sources that a process of this machine left open when it was killed; tells if any."""
+    found = False
     uris = {source.uri for source in run.sources}
     for _, document in list(catalogue.scan("run", owner=run.dataset.name)):
         other = Run.model_validate(document)
         same = other.space == run.space and other.host == run.host and {s.uri for s in other.sources} == uris
         if other.mode == "watch" and other.state == "RUNNING" and other.id != run.id and same:
             RunLedger(catalogue, other).stop(f"its process ended without a word; run {run.id} goes on where it was")
+            found = True
+    return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from rise_store.signature import SignatureEncoder
 from tests.ingest.examples import OpenStore, forward_passes, story_rows
 from tests.ingest.watch.sessions import append, runs, watch_once, watching
@@ -173,3 +175,40 @@ def _lines(rows: list[dict[str, object]]) -> list[bytes]:
     import orjson
 
     return [orjson.dumps(row) + b"\n" for row in rows]
+
+
+def test_a_file_that_could_not_be_opened_is_tried_again(
+    store: OpenStore, encoder: SignatureEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.jsonl"
+    append(file, *story_rows(2))
+
+    def refused(address: str) -> None:
+        raise PermissionError(13, "Permission denied", address)
+
+    with watching(store, encoder, tmp_path, poll=0.2) as session:
+        session.wait_for("row-1")
+        with monkeypatch.context() as drive:
+            drive.setattr("rise_store.ingest.watch.followed.open_bytes", refused)
+            append(file, *story_rows(1, start=2))
+            session.wait(lambda: session.troubles)
+        session.wait_for("row-2")
+    assert session.troubles == [f"{file}: cannot be read: Permission denied"]
+    assert session.report is not None
+    assert (session.report.new, session.report.unchanged) == (3, 0)
+
+
+def test_a_new_folder_with_files_in_it(store: OpenStore, encoder: SignatureEncoder, tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "watched", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    append(elsewhere / "a.jsonl", *story_rows(2))
+    with watching(store, encoder, folder) as session:
+        session.wait(lambda: store.backend.spaces())
+        elsewhere.rename(folder / "moved")
+        session.wait_for("row-1")
+        (folder / "moved").rename(folder / "again")
+        append(folder / "again" / "a.jsonl", *story_rows(1, start=2))
+        session.wait_for("row-2")
+    assert session.report is not None
+    assert (session.report.new, session.report.unchanged) == (3, 0)
