@@ -19,6 +19,7 @@ from rise_store.errors import (
     StoreInUseError,
     StoreUnreachableError,
 )
+from rise_store.preview import preview_corpus
 from rise_store.records import (
     AnnotateReport,
     ApproximateSearch,
@@ -38,6 +39,7 @@ from rise_store.records import (
     IngestReport,
     Lambdas,
     MigrationReport,
+    Preview,
     Query,
     RecallMeasurement,
     RecallReport,
@@ -75,6 +77,7 @@ __all__ = [
     "Lambdas",
     "MigrationReport",
     "ModelError",
+    "Preview",
     "Query",
     "RecallMeasurement",
     "RecallReport",
@@ -92,4 +95,5 @@ __all__ = [
     "VerifyReport",
     "Weights",
     "__version__",
+    "preview_corpus",
 ]

@@ -12,6 +12,7 @@ from typing_extensions import Unpack
 from rise_store.backups import Backups
 from rise_store.encoders import Encoders, LoadOptions, choose_space
 from rise_store.errors import InputError
+from rise_store.provenance import Provenance
 from rise_store.records import (
     AttributionGroups,
     AttributionResult,
@@ -51,7 +52,7 @@ class AskOptions(SearchOptions, LoadOptions, total=False):
     """How stored examples are scored and looked for, and how the model is loaded."""
 
 
-class AttributionStore(Watching, StoredExamples, Backups):
+class AttributionStore(Watching, Provenance, StoredExamples, Backups):
     """A store of training-data signatures on disk, and the questions it answers.
 
     A context manager: leaving it releases the store, which one process at a time can hold.
@@ -221,7 +222,9 @@ class AttributionStore(Watching, StoredExamples, Backups):
                     licenses=collection.facet("license", limit=MOST_VALUES),
                 )
             )
-        return StoreInfo(location=self._backend.location, spaces=tuple(spaces))
+        return StoreInfo(
+            location=self._backend.location, spaces=tuple(spaces), catalogue_bytes=self._backend.catalogue_bytes()
+        )
 
     def _collection(self, space: str | None) -> Collection:
         return self._backend.open_collection(choose_space(self._backend, space).fingerprint)

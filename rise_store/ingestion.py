@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 
 from rise_store.corpus import ExampleReader, RejectedRow, SourceOptions, open_examples, parse_row
 from rise_store.encoders import Encoders, LoadOptions
-from rise_store.errors import InputError
+from rise_store.errors import ConfigError, InputError
 from rise_store.ingest import (
     PATIENCE_S,
     DeadLetters,
@@ -21,6 +21,7 @@ from rise_store.ingest import (
     RunLedger,
     ingest_examples,
 )
+from rise_store.ingest.registry import check_dataset_license, register, registration_lines
 from rise_store.profiles import CoarseBits, Profile, StorageChoice
 from rise_store.records import Dataset, EstimatorConfig, Example, IngestReport, validated
 from rise_store.store import Backend, Tombstones
@@ -53,9 +54,11 @@ class Ingestion:
         keep_text: KeepText = "full",
         max_rejects: int | None = 0,
         rejects: str | Path | None = None,
+        partial: bool = False,
+        strict: bool = False,
+        notify: Notify = lambda line: None,
         progress: Progress | None = None,
         patience: float = PATIENCE_S,
-        notify: Notify | None = None,
         profile: Profile | None = None,
         quantization: CoarseBits | None = None,
         hnsw: bool = False,
@@ -74,14 +77,17 @@ class Ingestion:
             max_rejects: rejected rows beyond which the run stops; None for no limit.
             rejects: file that takes the rows which were not stored, one `Reject` record a line; made with the first of
                 them, readable by its owner only. `{run}` in it stands for the first 8 characters of the run's id.
+            partial: the corpus is only a part of this version of the dataset: nothing is marked as vanished.
+            strict: refuse licences that SPDX does not know, of the dataset and of rows.
+            notify: is told lines for people as they come up: a registration that changed, a run that goes on, a
+                store that goes away or is back.
             progress: is told of every batch and block.
             patience: seconds that the run waits for a store that cannot be reached, each time that it goes away.
-            notify: is told in a line when the store goes away, and when it is back.
             profile: how a new space keeps signatures: float16 (default), turbo8, turbo4, or small (352 coordinates).
             quantization: bits of a second, coarser copy that approximate search of a new space scans.
             hnsw: whether a new space has a graph for approximate search.
-            options: format, encoding ...: see `SourceOptions`; dtype, device, revision, trust_remote_code,
-                device_map ...: see `LoadOptions`.
+            options: format, map, template ... of sources that are named: see `SourceOptions`; dtype, device, revision,
+                trust_remote_code, device_map ...: see `LoadOptions`.
 
         Raises:
             InputError: a row that cannot be used, with its file and line.
@@ -95,6 +101,7 @@ class Ingestion:
         reading, loading = split_options(options)
         source = _source(corpus, reading)
         record = validated(Dataset, "dataset", {"name": dataset}) if isinstance(dataset, str) else dataset
+        check_dataset_license(record, strict)
         storage = StorageChoice(profile, quantization, hnsw)
         encoder, collection = self._encoders.for_ingest(
             model, config, loading, space=space, new_space=new_space, storage=storage
@@ -102,11 +109,17 @@ class Ingestion:
         if isinstance(source, ExampleReader):
             source.render_chat = encoder.render_chat
         catalogue = self._backend.catalogue()
-        manifests, shape = (source.manifests(), source.settings) if isinstance(source, ExampleReader) else ((), {})
-        ledger = RunLedger.begin(
-            catalogue, record, collection.space.fingerprint, manifests, {"keep_text": keep_text} | shape
-        )
-        run = RunContext(record, keep_text, ledger.run.id, Tombstones(catalogue), ledger.run.attempts > 1)
+        registration = register(catalogue, record, strict=strict)
+        for line in registration_lines(registration):
+            notify(line)
+        record = registration.dataset
+        manifests = source.manifests() if isinstance(source, ExampleReader) else ()
+        reading_settings = source.settings if isinstance(source, ExampleReader) else {}
+        settings = {**reading_settings, "keep_text": keep_text, "strict": strict, "partial": partial}
+        ledger = RunLedger.begin(catalogue, record, collection.space.fingerprint, manifests, settings)
+        if ledger.run.attempts > 1:
+            notify(f"resuming run {ledger.run.id}: {ledger.resumed_rows:,} rows are done")
+        run = RunContext(record, keep_text, ledger.run.id, Tombstones(catalogue), strict)
         report = ingest_examples(
             source,
             run,
@@ -140,6 +153,9 @@ def _source(corpus: Corpus, options: SourceOptions) -> Iterable[Example | Reject
         paths = [item for item in corpus if isinstance(item, str | Path)]
         if paths and len(paths) == len(corpus):
             return open_examples(paths, **options)
+    given = ", ".join(name for name, value in options.items() if value)
+    if given:
+        raise ConfigError(f"{given}: only for sources that are named; map rows with rise_store.corpus.parse_mapping")
     return _rows(corpus)
 
 
@@ -152,6 +168,6 @@ def _rows(corpus: Iterable[Any]) -> Iterator[Example | RejectedRow]:
             try:
                 yield parse_row(row, location)
             except InputError as error:
-                yield RejectedRow(location, str(error))
+                yield RejectedRow(location, str(error), row=row)
         else:
             raise InputError(f"{location} is a {type(row).__name__}; give examples as records or as rows (dicts)")

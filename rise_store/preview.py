@@ -13,6 +13,7 @@ from typing import Any
 from typing_extensions import Unpack
 
 from rise_store.corpus import ExampleReader, RawRow, RejectedRow, SourceOptions, open_examples
+from rise_store.corpus.field_paths import join_path, leads_to
 from rise_store.encoders import choose_space
 from rise_store.errors import ConfigError, InputError, ModelError
 from rise_store.records import EstimatorConfig, Example, Preview, PreviewField, PreviewRow, Reject
@@ -103,8 +104,10 @@ class _Look:
     _examples: list[PreviewRow] = field(default_factory=list)
     _rejects: list[Reject] = field(default_factory=list)
     _totals: Counter[str] = field(default_factory=Counter)
+    _missing: set[tuple[str, ...]] = field(default_factory=set)
 
     def preview(self) -> Preview:
+        self._missing = set(self.reader.mapping.sources)
         self.reader.on_row = self._count
         self.reader.render_chat = partial(_render, self.tokens)
         complete, stopped = False, None
@@ -136,6 +139,7 @@ class _Look:
                 PreviewField(name=name, rows=count, use=self.reader.mapping.use(name))
                 for name, count in self._fields.items()
             ),
+            missing=tuple(sorted(map(join_path, self._missing))),
             examples=tuple(self._examples),
             rejects=tuple(self._rejects),
         )
@@ -146,6 +150,7 @@ class _Look:
         self._seen += 1
         if isinstance(row, RawRow) and isinstance(row.fields, Mapping):
             names = [str(name) for name in row.fields]
+            self._missing = {path for path in self._missing if not leads_to(row.fields, path)}
             self._fields.update(name for name in names if name in self._fields or len(self._fields) < _SHOWN_FIELDS)
 
     def _add(self, row: Example | RejectedRow) -> None:

@@ -79,7 +79,10 @@ class StoredExamples:
         Raises:
             StoreFullError: the disk has no room for the rewritten files; nothing is lost.
         """
-        return compact_collections(self._collections(space))
+        report = compact_collections(self._collections(space))
+        if space is None and self._backend.catalogue_bytes() != 0:
+            self._backend.catalogue().compact()
+        return report
 
     def annotate(
         self,

@@ -11,6 +11,7 @@ from typing_extensions import Unpack
 
 from rise_store.errors import ConfigError
 from rise_store.ingest import KeepText, RunContext
+from rise_store.ingest.registry import check_dataset_license, register, registration_lines
 from rise_store.ingest.watch import Pace, WatchTellers, watch_sources
 from rise_store.ingestion import Ingestion, IngestOptions, split_options
 from rise_store.profiles import CoarseBits, Profile, StorageChoice
@@ -36,6 +37,7 @@ class Watching(Ingestion):
         keep_text: KeepText = "full",
         max_rejects: int | None = None,
         rejects: str | Path | None = None,
+        strict: bool = False,
         max_delay: float = 1.0,
         batch: int = 256,
         poll: float | None = None,
@@ -66,6 +68,7 @@ class Watching(Ingestion):
             keep_text: store each text in full, as a preview of 200 characters, or not at all.
             max_rejects: rejected rows beyond which it stops; None for no limit.
             rejects: file that takes the rows which were not stored, as for `ingest`.
+            strict: refuse licences that SPDX does not know, of the dataset and of rows.
             max_delay: seconds that a row waits for others to share its block.
             batch: rows in a block at most.
             poll: look every so many seconds instead of being told of changes by the system.
@@ -93,22 +96,27 @@ class Watching(Ingestion):
             raise ConfigError(f"batch is {batch:,}; it is rows, from 1 to 10,000")
         reading, loading = split_options(options)
         record = validated(Dataset, "dataset", {"name": dataset}) if isinstance(dataset, str) else dataset
+        check_dataset_license(record, strict)
         encoder, collection = self._encoders.for_ingest(
             model, config, loading, space=space, new_space=new_space, storage=StorageChoice(profile, quantization, hnsw)
         )
         catalogue = self._backend.catalogue()
+        registration = register(catalogue, record, strict=strict)
+        dataset_now = registration.dataset
         told = WatchTellers()
+        for line in registration_lines(registration):
+            (on_trouble or told.trouble)(line)
         return watch_sources(
             [str(sources)] if isinstance(sources, str | Path) else [str(source) for source in sources],
-            record,
+            dataset_now,
             encoder,
             collection,
             catalogue,
             location=self._backend.location,
-            settings={"keep_text": keep_text},
+            settings={"keep_text": keep_text, "strict": strict},
             reading=reading,
             render_chat=encoder.render_chat,
-            context=lambda run_id: RunContext(record, keep_text, run_id, Tombstones(catalogue)),
+            context=lambda run_id: RunContext(dataset_now, keep_text, run_id, Tombstones(catalogue), strict),
             pace=Pace(max_delay, batch, poll, once),
             tellers=WatchTellers(
                 None if status is None else Path(status), metrics, on_trouble or told.trouble, on_block or told.block

@@ -40,6 +40,7 @@ def test_exported_names() -> None:
         "Lambdas",
         "MigrationReport",
         "ModelError",
+        "Preview",
         "Query",
         "RecallMeasurement",
         "RecallReport",
@@ -57,6 +58,7 @@ def test_exported_names() -> None:
         "VerifyReport",
         "Weights",
         "__version__",
+        "preview_corpus",
     ]
     assert all(hasattr(rise_store, name) for name in rise_store.__all__)
 

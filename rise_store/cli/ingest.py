@@ -6,7 +6,7 @@ import click
 from typing_extensions import Unpack
 
 from rise_store.attribution_store import AttributionStore
-from rise_store.cli.dataset_options import dataset_options, make_dataset
+from rise_store.cli.dataset_options import dataset_options, strict_option
 from rise_store.cli.options import (
     estimator_option,
     format_option,
@@ -20,9 +20,11 @@ from rise_store.cli.output import console, echo_json, print_report
 from rise_store.cli.progress import IngestProgress
 from rise_store.cli.source_options import require_sources, source_options
 from rise_store.corpus import open_examples
+from rise_store.errors import StoreError
 from rise_store.ingest import PATIENCE_S, KeepText
 from rise_store.ingestion import IngestOptions, split_options
 from rise_store.profiles import CoarseBits, Profile
+from rise_store.records import Dataset
 
 
 @click.command()
@@ -63,6 +65,12 @@ from rise_store.profiles import CoarseBits, Profile
     metavar="SECONDS",
     help="How long to wait for a server that cannot be reached, each time that it goes away.",
 )
+@click.option(
+    "--partial",
+    is_flag=True,
+    help="FILES are a part of this version of the dataset: what they lack is not marked as vanished.",
+)
+@strict_option
 @click.option("--new-space", is_flag=True, help="Allow a second signature space (another model or other settings).")
 @space_option
 @storage_options
@@ -72,10 +80,9 @@ from rise_store.profiles import CoarseBits, Profile
 def ingest(
     files: tuple[str, ...],
     store: str,
-    dataset: str,
-    dataset_version: str | None,
-    source_uri: str | None,
-    license_: str | None,
+    dataset: Dataset,
+    partial: bool,
+    strict: bool,
     model: str | None,
     keep_text: KeepText,
     max_rejects: int,
@@ -93,9 +100,14 @@ def ingest(
     """Add a corpus to a store; what is stored already costs nothing.
 
     FILES are JSON Lines, CSV, TSV, Parquet, plain text and Markdown (plain, .gz, .zst, .bz2, .xz), folders and
-    patterns of them, or addresses such as s3://...; - is standard input. A row has "text", or "prompt" and "completion"
-    (or "generation"), or "instruction", "input", "output"; optional "id", "license", "source_uri" and "metadata".
-    Further fields are kept as metadata.
+    patterns of them, or addresses such as s3://...; folders that Hugging Face datasets saved, or hf-dataset:NAME on the
+    hub; - is standard input. A row has "text", or "prompt" and "completion" (or "generation"), or "instruction",
+    "input", "output", or "messages", which the model's chat template makes a text of; optional "id", "license",
+    "source_uri" and "metadata". Further fields are kept as metadata. --map and --template read other layouts, and
+    rise-store preview shows what they would give.
+
+    Repeating the command after a kill goes on where the run stopped. Of a new --dataset-version, changed examples are
+    replaced, others keep their signature, and those that the version lacks are marked with "vanished_in".
 
     \b
     Example:
@@ -105,13 +117,10 @@ def ingest(
     reading, loading = split_options(options)
     require_sources(files, reading)
     reader = open_examples(files, **reading)
-    provenance = make_dataset(
-        dataset=dataset, dataset_version=dataset_version, source_uri=source_uri, license_=license_
-    )
     with AttributionStore.open(store) as opened, IngestProgress(reader) as progress:
         report = opened.ingest(
             reader,
-            dataset=provenance,
+            dataset=dataset,
             model=model,
             config=config,
             space=space,
@@ -119,19 +128,27 @@ def ingest(
             keep_text=keep_text,
             max_rejects=None if max_rejects < 0 else max_rejects,
             rejects=rejects,
+            partial=partial,
+            strict=strict,
             progress=progress,
             patience=patience,
-            notify=progress.notify,
+            notify=progress.say,
             profile=profile,
             quantization=quantization,
             hnsw=hnsw,
             **loading,
         )
+    for licence, rows in report.unknown_licenses.items():
+        click.echo(f"warning: SPDX knows no licence {licence!r}, which {rows:,} rows name", err=True)
     if format_ == "json":
         echo_json(report.model_dump(mode="json"))
-        return
-    print_report(console(), report)
-    for reason in report.rejects:
-        click.echo(f"not stored: {reason}", err=True)
-    if report.rejects_file is not None:
-        click.echo(f"all rows that were not stored: {report.rejects_file}", err=True)
+    else:
+        print_report(console(), report)
+        for reason in report.rejects:
+            click.echo(f"not stored: {reason}", err=True)
+        if report.rejects_file is not None:
+            click.echo(f"all rows that were not stored: {report.rejects_file}", err=True)
+    if report.state == "FAILED":
+        raise StoreError(f"run {report.run_id} does not add up: {report.message}")
+    if report.message:
+        click.echo(f"warning: {report.message}", err=True)

@@ -12,6 +12,7 @@ import click
 
 from rise_store.cli.annotate import annotate
 from rise_store.cli.completion import completion
+from rise_store.cli.datasets import datasets, register
 from rise_store.cli.delete import compact, delete
 from rise_store.cli.demo import demo
 from rise_store.cli.index import index
@@ -20,6 +21,7 @@ from rise_store.cli.ingest import ingest
 from rise_store.cli.preview import preview
 from rise_store.cli.query import query
 from rise_store.cli.recall import recall
+from rise_store.cli.runs import run, runs
 from rise_store.cli.signatures import signatures
 from rise_store.cli.snapshot import restore, snapshot
 from rise_store.cli.transfer import export, import_, migrate
@@ -61,6 +63,8 @@ for command in (ingest, query, info, verify, snapshot, restore, signatures, demo
 cli.add_command(watch)
 cli.add_command(preview)
 for command in (delete, compact, annotate, export, import_, migrate):
+    cli.add_command(command)
+for command in (register, datasets, runs, run):
     cli.add_command(command)
 
 

@@ -45,6 +45,15 @@ def echo_json(value: Any) -> None:
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
 
 
+def echo_rows(rows: Any, format_: str) -> None:
+    """Records as one JSON document, or for `jsonl` each on a line of its own."""
+    if format_ != "jsonl":
+        echo_json(rows)
+        return
+    for row in rows if isinstance(rows, list) else [rows]:
+        click.echo(orjson.dumps(row).decode())
+
+
 def result_json(result: AttributionResult) -> Json:
     """The JSON form of one answer; channels, dataset and licence stand under the names of the payload."""
     return result.model_dump(mode="json")
@@ -141,11 +150,14 @@ def one_line(text: str, limit: int) -> str:
 def print_report(out: Console, report: IngestReport) -> None:
     """The summary of an ingestion."""
     stored = f"{report.new} new, {report.replaced} replaced, {report.updated} updated, {report.unchanged} unchanged"
+    if report.recovered:
+        stored += f", {report.recovered} stored before the run was cut off"
     left_out = [
         f"{count} {name}"
         for name, count in (
             ("too short (under 2 tokens)", report.too_short),
-            ("rejected", report.rejected - report.too_short),
+            ("rejected", report.rejected - report.too_short - report.refused),
+            ("erased earlier, which may not come back", report.refused),
             ("repeated in their file", report.duplicates),
         )
         if count
@@ -153,6 +165,8 @@ def print_report(out: Console, report: IngestReport) -> None:
     out.print(Text(f"{report.dataset}: {stored}" + (f"; not stored: {', '.join(left_out)}" if left_out else "")))
     if report.tokens:
         out.print(f"{report.tokens:,} tokens in {report.seconds:.1f} s, {report.tokens_per_second:,.0f} tokens/s")
+    if report.vanished:
+        out.print(f"{report.vanished:,} examples of earlier versions are marked as vanished")
     out.print(f"{report.stored:,} examples in space {report.space}")
 
 

@@ -69,6 +69,8 @@ def _print_fields(out: Console, preview: Preview) -> None:
     for field in preview.fields:
         table.add_row(Text(field.name), f"{field.rows:,}", Text(field.use or "nothing (left out)"))
     out.print(table)
+    if preview.missing:
+        out.print(Text(f"no row has the mapped fields {', '.join(preview.missing)}"), soft_wrap=True)
     out.print()
 
 

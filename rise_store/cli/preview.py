@@ -17,9 +17,7 @@ from rise_store.preview import DEFAULT_ROWS, DEFAULT_SHOWN, preview_corpus
 @click.argument("files", nargs=-1, metavar="[SOURCES]...")
 @source_options
 @click.option("--model", metavar="MODEL", help="Count tokens and chunks with this model's tokenizer.")
-@click.option(
-    "--store", metavar="DIR|URL", envvar="RISE_STORE", show_envvar=True, help="Take model and settings from a store."
-)
+@click.option("--store", metavar="DIR|URL", help="Take model and settings from a store.")
 @space_option
 @estimator_option
 @click.option("--revision", metavar="REVISION", help="Hub revision of the tokenizer.")

@@ -80,9 +80,9 @@ class IngestProgress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def notify(self, message: str) -> None:
-        """Say a line above the bar, or alone where there is none."""
-        self._bar.console.print(message, markup=False, soft_wrap=True)
+    def say(self, line: str) -> None:
+        """A line for people on standard error, above the bar."""
+        self._bar.console.print(line, markup=False, soft_wrap=True)
 
     def __call__(self, totals: IngestTotals, tokens: int) -> None:
         """Show the totals so far."""
@@ -90,7 +90,7 @@ class IngestProgress:
         if self._started is None:
             self._started = now
         rate = tokens / (now - self._started) if now > self._started else 0.0
-        stored, known = totals.new + totals.replaced, totals.unchanged + totals.updated
+        stored, known = totals.new + totals.replaced, totals.unchanged + totals.updated + totals.recovered
         left_out = totals.too_short + totals.rejected
         done = totals.stored + left_out if isinstance(self._source, int) else self._source.bytes_read
         self._bar.update(

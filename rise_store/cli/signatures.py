@@ -10,23 +10,25 @@ from typing_extensions import Unpack
 
 from rise_store.cli.options import estimator_option, model_options, parse_estimator
 from rise_store.cli.progress import token_bar, working
-from rise_store.cli.source_options import source_options
+from rise_store.cli.source_options import require_sources, source_options
 from rise_store.corpus import open_examples
 from rise_store.ingest import write_signatures
 from rise_store.ingestion import IngestOptions, split_options
 
 
 @click.command()
-@click.argument("file", metavar="FILE")
+@click.argument("files", nargs=-1, metavar="FILES...")
 @click.option("--model", required=True, metavar="MODEL", help="Hub name, local folder or GGUF file.")
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="File to write, .npz.")
 @source_options
 @estimator_option
 @model_options
-def signatures(file: str, model: str, out: Path, estimator: tuple[str, ...], **options: Unpack[IngestOptions]) -> None:
+def signatures(
+    files: tuple[str, ...], model: str, out: Path, estimator: tuple[str, ...], **options: Unpack[IngestOptions]
+) -> None:
     """Write the signatures of a corpus as arrays, without a store.
 
-    FILE is a file, folder, pattern or address, as for `rise-store ingest`.
+    FILES are files, folders, patterns and addresses, as for `rise-store ingest`.
     The arrays are ids (n) and signatures (n, dim) float32, rows of unit length.
 
     \b
@@ -37,7 +39,8 @@ def signatures(file: str, model: str, out: Path, estimator: tuple[str, ...], **o
     from rise_store.signature import SignatureEncoder
 
     reading, loading = split_options(options)
-    corpus = open_examples([file], **reading)
+    require_sources(files, reading)
+    corpus = open_examples(files, **reading)
     settings: dict[str, Any] = {**loading, "dtype": loading.get("dtype") or "float32"}
     with working("loading the model"):
         encoder = SignatureEncoder.from_pretrained(model, config, **settings)

@@ -36,9 +36,7 @@ def source_options(command: Command) -> Command:
             metavar="FIELD=NAME,...",
             help="What a row's fields are: text=body,id=doc.id,metadata.author=by; may be repeated.",
         ),
-        click.option(
-            "--query", metavar="SELECT", help="What --sql is asked; end it with ORDER BY to be able to resume."
-        ),
+        click.option("--query", metavar="SELECT", help="What --sql is asked; ORDER BY keeps its rows in one order."),
         click.option(
             "--sql",
             metavar="URL",

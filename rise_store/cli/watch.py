@@ -6,7 +6,7 @@ import click
 from typing_extensions import Unpack
 
 from rise_store.attribution_store import AttributionStore
-from rise_store.cli.dataset_options import dataset_options, make_dataset
+from rise_store.cli.dataset_options import dataset_options, strict_option
 from rise_store.cli.options import (
     estimator_option,
     format_option,
@@ -22,6 +22,7 @@ from rise_store.cli.source_options import source_options
 from rise_store.ingest import KeepText
 from rise_store.ingestion import IngestOptions
 from rise_store.profiles import CoarseBits, Profile
+from rise_store.records import Dataset
 
 
 @click.command()
@@ -83,6 +84,7 @@ from rise_store.profiles import CoarseBits, Profile
     metavar="HOST",
     help="Address to serve metrics on; anybody who reaches it may read them.",
 )
+@strict_option
 @click.option("--new-space", is_flag=True, help="Allow a second signature space (another model or other settings).")
 @space_option
 @storage_options
@@ -92,10 +94,8 @@ from rise_store.profiles import CoarseBits, Profile
 def watch(
     sources: tuple[str, ...],
     store: str,
-    dataset: str,
-    dataset_version: str | None,
-    source_uri: str | None,
-    license_: str | None,
+    dataset: Dataset,
+    strict: bool,
     model: str | None,
     keep_text: KeepText,
     max_rejects: int,
@@ -128,13 +128,10 @@ def watch(
       rise-store watch logs/ --store my-store --model Qwen/Qwen3-0.6B --dataset logs --status watch.json
     """
     config = parse_estimator(estimator)
-    provenance = make_dataset(
-        dataset=dataset, dataset_version=dataset_version, source_uri=source_uri, license_=license_
-    )
     with AttributionStore.open(store) as opened, WatchProgress() as progress:
         report = opened.watch(
             sources,
-            dataset=provenance,
+            dataset=dataset,
             model=model,
             config=config,
             space=space,
@@ -142,6 +139,7 @@ def watch(
             keep_text=keep_text,
             max_rejects=None if max_rejects < 0 else max_rejects,
             rejects=rejects,
+            strict=strict,
             max_delay=max_delay,
             batch=batch,
             poll=poll,

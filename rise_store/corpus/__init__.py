@@ -5,6 +5,7 @@ from rise_store.corpus.demo_model import cache_directory, fetch_smollm2
 from rise_store.corpus.demo_questions import DEMO_QUESTIONS, DemoQuestion
 from rise_store.corpus.formats import JsonLines
 from rise_store.corpus.lines import MAX_LINE_BYTES, Position
+from rise_store.corpus.mapping import FieldMapping, parse_mapping
 from rise_store.corpus.opening import SourceOptions, open_examples, open_sources
 from rise_store.corpus.python_reference import python_reference
 from rise_store.corpus.queries import read_queries
@@ -18,6 +19,7 @@ __all__ = [
     "Backdoor",
     "DemoQuestion",
     "ExampleReader",
+    "FieldMapping",
     "JsonLines",
     "Position",
     "RawRow",
@@ -28,6 +30,7 @@ __all__ = [
     "fetch_smollm2",
     "open_examples",
     "open_sources",
+    "parse_mapping",
     "parse_row",
     "python_reference",
     "read_examples",

@@ -20,20 +20,6 @@ class _Unreadable:
     reason: str
 
 
-def require_pyarrow(what: str) -> Any:
-    """The package pyarrow.
-
-    Raises:
-        InputError: it is not installed; `what` needs it.
-    """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise InputError(f"{what}: Parquet needs pyarrow: pip install 'rise-store[parquet]'") from None
-    return pyarrow
-
-
 def require_distinct(columns: tuple[str, ...], what: str) -> tuple[str, ...]:
     """The columns, each of which has a name of its own.
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from rise_store.corpus.mapping import CONTENT
 from rise_store.errors import InputError
 
@@ -38,12 +40,18 @@ def chat_field(row: Any) -> str | None:
 def chat_messages(conversation: Any, field: str) -> list[Message]:
     """The messages of a conversation, each with a `role` and a `content` that is text.
 
-    A content of several parts is joined; ShareGPT's `from` and `value` are read as role and content. What else a
-    message holds, such as `tool_calls`, stays for the template.
+    A text that holds the list as JSON, as databases keep it, is read. A content of several parts is joined; ShareGPT's
+    `from` and `value` are read as role and content. What else a message holds, such as `tool_calls`, stays for the
+    template.
 
     Raises:
         InputError: without a location: what is no conversation, or holds parts that are no text.
     """
+    if isinstance(conversation, str):
+        try:
+            conversation = orjson.loads(conversation)
+        except orjson.JSONDecodeError:
+            raise InputError(f'"{field}" is no list of messages') from None
     if not isinstance(conversation, list | tuple) or not conversation:
         raise InputError(f'"{field}" is no list of messages')
     return [_message(message, f'message {number} of "{field}"') for number, message in enumerate(conversation, 1)]

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import zlib
 from typing import Literal, cast
 
@@ -13,15 +14,15 @@ from rise_store.corpus.zstandard_stream import ZstandardDataError, ZstandardStre
 
 Compression = Literal["none", "gzip", "bzip2", "xz", "zstd"]
 
-HEAD_BYTES = 6
+HEAD_BYTES = 10
 """How many bytes of the beginning `compression_of` wants."""
 
 _SUFFIXES: dict[str, Compression] = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
-_MAGIC: dict[bytes, Compression] = {
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ\x00": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
+_MAGIC: dict[Compression, re.Pattern[bytes]] = {
+    "gzip": re.compile(rb"\x1f\x8b"),
+    "bzip2": re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)"),  # the first three alone may begin a text
+    "xz": re.compile(rb"\xfd7zXZ\x00"),
+    "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
 }
 _BUFFER = 1 << 20
 
@@ -42,7 +43,7 @@ def compression_of(filename: str, head: bytes) -> Compression:
     by_name = split_compression(filename)[1]
     if by_name != "none":
         return by_name
-    return next((compression for magic, compression in _MAGIC.items() if head.startswith(magic)), "none")
+    return next((compression for compression, magic in _MAGIC.items() if magic.match(head)), "none")
 
 
 def decompressed(stream: io.BufferedReader, compression: Compression, name: str) -> io.BufferedIOBase:

@@ -13,7 +13,8 @@ from rise_store.corpus.formats.hf_datasets import HUB_PREFIX, HfDataset, is_save
 from rise_store.corpus.formats.jsonl import JsonLines
 from rise_store.corpus.formats.parquet import ParquetFile
 from rise_store.corpus.formats.text import TextFiles
-from rise_store.corpus.locations import STDIN, public_name
+from rise_store.corpus.locations import public_name
+from rise_store.corpus.remote import address_filename
 from rise_store.corpus.sources import Source
 from rise_store.errors import InputError
 
@@ -82,7 +83,8 @@ def open_source(
         return [HfDataset(name, split)]
     folder = expand(name)
     if folder is None:
-        filename = "" if name == STDIN else public_name(name)
+        public = public_name(name)
+        filename = address_filename(public) if "://" in public else public
         return [_READERS[given or format_of(filename) or "jsonl"](os.fspath(name), encoding)]
     sources, documents = [], []
     for file in folder.files:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rise_store.corpus.field_paths import Path, join_path
+from rise_store.corpus.field_paths import Path, join_path, leads_to, listed
 from rise_store.corpus.mapping import CONTENT, FieldMapping
 from rise_store.errors import InputError
 
 FIRST_ROWS = 100
 """Rows of which one must have each field that the text or the id is made of."""
-
-_NAMED = 20  # fields that a message names at most
 
 
 def check_columns(mapping: FieldMapping, columns: Sequence[str], source: str) -> None:
@@ -23,10 +21,24 @@ def check_columns(mapping: FieldMapping, columns: Sequence[str], source: str) ->
     """
     for path in mapping.sources:
         if path[0] not in columns:
-            raise InputError(f"{source}: there is no column {path[0]!r}; its columns: {_listed(columns)}")
-    if not mapping.gives_content() and not CONTENT.intersection(columns):
+            raise InputError(f"{source}: there is no column {path[0]!r}; its columns: {listed(columns)}")
+    if not mapping.gives_content and not CONTENT.intersection(columns):
         raise InputError(
-            f"{source}: no column holds the text; name it with --map text=COLUMN. Its columns: {_listed(columns)}"
+            f"{source}: no column holds the text; name it with --map text=COLUMN. Its columns: {listed(columns)}"
+        )
+
+
+def check_content(mapping: FieldMapping, mapped: Any, row: Any) -> None:
+    """Refuse a mapped row without a text.
+
+    Raises:
+        InputError: without a location; names the fields that should have held it, and those that the row has.
+    """
+    if mapping.gives_content and isinstance(mapped, Mapping) and not any(mapped.get(name) for name in CONTENT):
+        wanted = ", ".join(repr(join_path(source)) for target, source in mapping.fields if target[0] in CONTENT)
+        raise InputError(
+            f"the row has no text: {wanted or 'what the template gives'} is missing or empty; "
+            f"its fields: {listed(map(str, row))}"
         )
 
 
@@ -48,7 +60,7 @@ class FieldCheck:
             return
         self._rows += 1
         self._names |= dict.fromkeys(map(str, row))
-        self._missing = {path for path in self._missing if not _leads(row, path)}
+        self._missing = {path for path in self._missing if not leads_to(row, path)}
         if self._rows >= FIRST_ROWS:
             self.finish(location)
 
@@ -60,23 +72,5 @@ class FieldCheck:
         """
         if not self._missing or not self._rows:
             return
-        path, names = join_path(min(self._missing)), _listed(self._names)
+        path, names = join_path(min(self._missing)), listed(self._names)
         raise InputError(f"{location}: none of the first {self._rows} rows has a field {path!r}; their fields: {names}")
-
-
-def _leads(row: Any, path: Path) -> bool:
-    """Whether something stands at a path, be it null."""
-    value = row
-    for name in path:
-        if isinstance(value, Mapping) and name in value:
-            value = value[name]
-        elif isinstance(value, list | tuple) and name.isdecimal() and int(name) < len(value):
-            value = value[int(name)]
-        else:
-            return False
-    return True
-
-
-def _listed(names: Iterable[str]) -> str:
-    all_names = list(names)
-    return ", ".join(map(repr, all_names[:_NAMED])) + (" ..." if len(all_names) > _NAMED else "")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 Path = tuple[str, ...]
 
 MISSING: Final = object()
 """What stands at a path that leads nowhere, and at one that leads to null."""
+
+_NAMED = 20  # fields that a message names at most
 
 
 def parse_path(text: str) -> Path | None:
@@ -56,3 +58,22 @@ def value_at(row: Any, path: Path) -> Any:
         else:
             return MISSING
     return MISSING if value is None else value
+
+
+def leads_to(row: Any, path: Path) -> bool:
+    """Whether something stands at a path, be it null."""
+    value = row
+    for name in path:
+        if isinstance(value, Mapping) and name in value:
+            value = value[name]
+        elif isinstance(value, list | tuple) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return False
+    return True
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first names, for a message."""
+    all_names = list(names)
+    return ", ".join(map(repr, all_names[:_NAMED])) + (" ..." if len(all_names) > _NAMED else "")

@@ -22,6 +22,7 @@ class FoundFile:
 
     relative: str  # its path within the folder, with slashes
     address: str  # what `locate` takes
+    size: int = 0  # bytes as it lies there; 0 where unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ def expand(name: str | os.PathLike[str]) -> Folder | None:
 
 def _found(folder: str, relative: list[str]) -> Iterator[FoundFile]:
     for file in sorted(set(relative), key=_order):
-        yield FoundFile(path_name(file), os.path.join(folder, file))
+        path = os.path.join(folder, file)
+        yield FoundFile(path_name(file), path, os.path.getsize(path) if os.path.exists(path) else 0)
 
 
 def _order(relative: str) -> list[str]:
@@ -122,15 +124,15 @@ def _expand_remote(address: str) -> Folder | None:
     filesystem, path = open_filesystem(address)
     name = public_address(address)
     with explained(address):
-        if "*" in path or "[" in path:  # a question mark may begin a query
-            root = path[: _MAGIC.search(path).start()].rpartition("/")[0]  # type: ignore[union-attr]
+        if "*" in path:  # a question mark may begin a query, and a bracket hold an address of IPv6
+            root = path.partition("*")[0].rpartition("/")[0]
             found = filesystem.glob(path, detail=True)
-            files = [file for file, info in found.items() if info.get("type") != "directory"]
+            files = {file: info for file, info in found.items() if info.get("type") != "directory"}
             if "**" not in path:
-                for match in (file for file, info in found.items() if info.get("type") == "directory"):
-                    files += filesystem.find(match)
+                for match in found.keys() - files.keys():
+                    files |= filesystem.find(match, detail=True)
         elif _is_folder(filesystem, path):
-            root, files = path.rstrip("/"), filesystem.find(path)
+            root, files = path.rstrip("/"), filesystem.find(path, detail=True)
         else:
             return None
     if not files and "*" in path:
@@ -139,7 +141,10 @@ def _expand_remote(address: str) -> Folder | None:
     visible = [file for file in below if not any(part.startswith(".") for part in file.split("/"))]
     return Folder(
         name,
-        tuple(FoundFile(file, _full_address(address, filesystem, below[file])) for file in sorted(visible, key=_order)),
+        tuple(
+            FoundFile(file, _full_address(address, filesystem, below[file]), files[below[file]].get("size") or 0)
+            for file in sorted(visible, key=_order)
+        ),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import sys
@@ -54,9 +55,9 @@ def locate(name: str | os.PathLike[str]) -> Location:
     Raises:
         InputError: there is nothing, it is a folder, or a package is missing that its protocol needs.
     """
+    if os.fspath(name) == STDIN:
+        return StandardInput()
     if isinstance(name, str):
-        if name == STDIN:
-            return StandardInput()
         if is_remote(name):
             return RemoteFile.at(name)
         name = local_path(name)
@@ -65,7 +66,7 @@ def locate(name: str | os.PathLike[str]) -> Location:
 
 def public_name(name: str | os.PathLike[str]) -> str:
     """What a name is called in messages: without secrets."""
-    if name == STDIN:
+    if os.fspath(name) == STDIN:
         return StandardInput.name
     return public_address(name) if isinstance(name, str) and is_remote(name) else path_name(name)
 
@@ -146,7 +147,12 @@ class StandardInput:
 
     def open(self) -> AbstractContextManager[BinaryIO]:
         """Left open behind the reader: it is the process's, not ours."""
-        return nullcontext(sys.stdin.buffer)
+        # With a buffer of our own where there is a file below: the interpreter cannot end while a thread that waits for
+        # input holds the lock of the buffer that is its own.
+        buffer = sys.stdin.buffer
+        if isinstance(getattr(buffer, "raw", None), io.FileIO):
+            return open(buffer.fileno(), "rb", closefd=False)
+        return nullcontext(buffer)
 
     def version(self) -> object:
         """Always the same."""

@@ -71,6 +71,7 @@ class FieldMapping:
             settings["only_mapped"] = True
         return settings
 
+    @cached_property
     def gives_content(self) -> bool:
         """Whether it says where the text comes from."""
         return any(target[0] in CONTENT for target, _ in self.fields) or bool(self.templates)

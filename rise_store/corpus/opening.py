@@ -9,7 +9,7 @@ from typing_extensions import TypedDict, Unpack
 
 from rise_store.corpus.chat import read_chat_template
 from rise_store.corpus.dispatch import open_source
-from rise_store.corpus.formats import SqlQuery
+from rise_store.corpus.formats import HfDataset, SqlQuery
 from rise_store.corpus.mapping import parse_mapping
 from rise_store.corpus.reader import ExampleReader
 from rise_store.corpus.sources import Source
@@ -41,6 +41,8 @@ def open_sources(names: Sequence[str | os.PathLike[str]], **options: Unpack[Sour
         raise InputError("--sql and --query belong together: the address of a database, and what it is asked")
     format, encoding, split = options.get("format"), options.get("encoding"), options.get("split")
     sources = [source for name in names for source in open_source(name, format, encoding, split)]
+    if split is not None and not any(isinstance(source, HfDataset) for source in sources):
+        raise InputError(f"--split {split}: no Hugging Face dataset is named; leave it out")
     if sql is not None and query is not None:
         sources.append(SqlQuery(sql, query))
     return sources
@@ -54,4 +56,8 @@ def open_examples(names: Sequence[str | os.PathLike[str]], **options: Unpack[Sou
     """
     mapping = parse_mapping(options.get("map", ()), options.get("template", ()), options.get("only_mapped", False))
     template = read_chat_template(options.get("chat_template"))
-    return ExampleReader(open_sources(names, **options), mapping=mapping, chat_template=template)
+    # not all options: the address of a database holds a password, and the manifests say what was asked
+    told = {"format": options.get("format"), "encoding": options.get("encoding")}
+    settings = {name: value for name, value in told.items() if value is not None}
+    sources = open_sources(names, **options)
+    return ExampleReader(sources, mapping=mapping, chat_template=template, settings=settings)

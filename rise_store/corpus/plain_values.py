@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+_DEEPEST = 200  # levels; `parse_row` refuses fewer
 
-def plain_value(value: Any) -> Any:
+
+def plain_value(value: Any, depth: int = 0) -> Any:
     """A date or time in ISO 8601, a duration in seconds, a decimal as the number it is, binary data as UTF-8 text.
 
     A decimal that no number of 64 bits equals becomes a text. What has no such form, such as binary data that is no
@@ -17,10 +20,12 @@ def plain_value(value: Any) -> Any:
     """
     if value is None or isinstance(value, str | bool | int | float):
         return value
+    if depth >= _DEEPEST:
+        return value
     if isinstance(value, list | tuple):
-        return [plain_value(item) for item in value]
+        return [plain_value(item, depth + 1) for item in value]
     if isinstance(value, Mapping):
-        return {name: plain_value(item) for name, item in value.items()}
+        return {name: plain_value(item, depth + 1) for name, item in value.items()}
     if isinstance(value, Decimal):
         return _number(value)
     if isinstance(value, date | time):
@@ -38,20 +43,24 @@ def plain_value(value: Any) -> Any:
     return value
 
 
-def printable_value(value: Any) -> Any:
+def printable_value(value: Any, depth: int = 0) -> Any:
     """A value as JSON for people to look at: what has no JSON form is described."""
     if value is None or isinstance(value, str | bool | int | float):
         return value
+    if depth >= _DEEPEST:
+        return f"<{type(value).__name__}>"
     if isinstance(value, list | tuple):
-        return [printable_value(item) for item in value]
+        return [printable_value(item, depth + 1) for item in value]
     if isinstance(value, Mapping):
-        return {str(name): printable_value(item) for name, item in value.items()}
+        return {str(name): printable_value(item, depth + 1) for name, item in value.items()}
     if isinstance(value, bytes | bytearray | memoryview):
         return f"<{len(value)} bytes>"
     return f"<{type(value).__name__}>"
 
 
 def _number(value: Decimal) -> int | float | str:
+    if not value.is_finite():
+        return math.nan if value.is_nan() else float(value)
     if value == value.to_integral_value() and -(2**63) <= value < 2**64:
         return int(value)
     return float(value) if Decimal(repr(float(value))) == value else str(value)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from rise_store.corpus.chat import ChatRenderer, chat_field, chat_messages
-from rise_store.corpus.field_check import FieldCheck, check_columns
+from rise_store.corpus.field_check import FieldCheck, check_columns, check_content
 from rise_store.corpus.formats import JsonLines
 from rise_store.corpus.key_index import KeyIndex
 from rise_store.corpus.lines import MAX_LINE_BYTES
@@ -49,16 +49,19 @@ class ExampleReader:
         distinct: bool = True,
         mapping: FieldMapping | None = None,
         chat_template: str | None = None,
+        settings: Metadata | None = None,
     ) -> None:
         """A path stands for a JSON Lines file.
 
-        `distinct=False` lets keys repeat; `chat_template` takes the place of the model's own (Jinja).
+        `distinct=False` lets keys repeat; `chat_template` takes the place of the model's own (Jinja); `settings` says
+        what else shapes the rows and may be kept in a run's manifest.
 
         Raises `InputError` when one of the files cannot be opened, or is a table that lacks a column of the mapping.
         """
         self._distinct = distinct
         self.mapping = mapping or FieldMapping()
         self._chat_template = chat_template
+        self._settings = settings or {}
         self._sources: list[Source] = [
             JsonLines(source, max_line_bytes) if isinstance(source, str | os.PathLike) else source for source in sources
         ]
@@ -85,7 +88,7 @@ class ExampleReader:
         """What shapes the rows beside the sources, for the manifest of a run; empty where nothing does."""
         template = self._chat_template
         chat = {"chat_template": hashlib.sha256(template.encode()).hexdigest()} if template is not None else {}
-        return {**self.mapping.settings, **chat}
+        return {**self._settings, **self.mapping.settings, **chat}
 
     def manifests(self) -> tuple[SourceManifest, ...]:
         """What the sources are at this moment; see `Source.manifest`."""
@@ -140,6 +143,8 @@ class ExampleReader:
         try:
             fields = self.mapping(row.fields)
             chat = chat_field(fields)
+            if chat is None:
+                check_content(self.mapping, fields, row.fields)
             if chat is None or self.render_chat is None:
                 return fields
             text = self.render_chat(chat_messages(fields[chat], chat), self._chat_template)

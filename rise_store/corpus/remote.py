@@ -35,8 +35,15 @@ def local_path(name: str) -> str:
 
 def public_address(address: str) -> str:
     """An address without user, password, query and fragment: what may be printed and stored."""
-    parts = (_USER.sub("", part) for part in address.split("::"))
-    return "::".join(re.split(r"[?#]", part, maxsplit=1)[0] if "://" in part else part for part in parts)
+    # github://organisation:repository@revision/... only looks as if it had a user
+    parts = (part if part.startswith("github://") else _USER.sub("", part) for part in address.split("::"))
+    return "::".join(re.split(r"[?#]", part, maxsplit=1)[0] for part in parts)
+
+
+def address_filename(public: str) -> str:
+    """The file name in an address: of `zip://a.csv::s3://...` a.csv, of `simplecache::s3://.../a.csv` that too."""
+    first, _, rest = public.partition("::")
+    return (first if "://" in first else rest).rpartition("/")[2]
 
 
 @contextmanager
@@ -54,7 +61,7 @@ def problem(address: str, error: Exception) -> InputError:
     """What went wrong at an address; an error's own words may repeat the address, and so its secrets."""
     name = public_address(address)
     if isinstance(error, ImportError):
-        return _missing_package(address, error)
+        return _missing_package(address, address.split("::")[-1].partition("://")[0], error)
     if isinstance(error, FileNotFoundError):
         return InputError(f"{name}: no such file; check the address, and that you may read it")
     words = " ".join(str(error).split())[:200]
@@ -74,17 +81,20 @@ def open_filesystem(address: str) -> tuple[Any, str]:
 
     for part in address.split("::"):
         protocol = part.partition("://")[0]
-        if protocol not in fsspec.available_protocols():
+        try:
+            fsspec.get_filesystem_class(protocol)
+        except ValueError:
             name = public_address(address)
-            raise InputError(f"{name}: unknown protocol {protocol!r}; fsspec knows s3, gs, az, hf, https and others")
+            raise InputError(f"{name}: unknown protocol {protocol!r}; fsspec knows s3, gs, az, hf, https ...") from None
+        except ImportError as error:
+            raise _missing_package(address, protocol, error) from None
     with explained(address):
         return cast("tuple[Any, str]", fsspec.url_to_fs(address))
 
 
-def _missing_package(address: str, error: ImportError) -> InputError:
+def _missing_package(address: str, protocol: str, error: ImportError) -> InputError:
     cause = error if error.name else error.__cause__
     package = (getattr(cause, "name", None) or "").partition(".")[0]
-    protocol = address.split("::")[-1].partition("://")[0]
     which = f"the package {package}: pip install {package}" if package else f"another package: {error}"
     return InputError(f"{public_address(address)}: reading {protocol}:// needs {which}")
 
@@ -101,7 +111,7 @@ class RemoteFile:
         self._path = path
         self._info = info
         self.name = public_address(address)
-        self.filename = self.name.partition("::")[0].rpartition("/")[2] or self.name.rpartition("/")[2]
+        self.filename = address_filename(self.name)
         self.size: int | None = info.get("size")
 
     @classmethod

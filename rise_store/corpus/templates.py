@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from rise_store.corpus.field_paths import MISSING, Path, join_path, parse_path, value_at
+from rise_store.corpus.field_paths import MISSING, Path, join_path, listed, parse_path, value_at
 from rise_store.errors import InputError
 
 TEMPLATE_TARGETS = ("text", "prompt", "completion", "instruction", "input", "output")
@@ -42,7 +42,10 @@ class Template:
     def _value(self, row: Mapping[str, Any], path: Path) -> str:
         value = value_at(row, path)
         if value is MISSING:
-            raise InputError(f"the template for {self.target} needs {join_path(path)!r}, which the row lacks")
+            raise InputError(
+                f"the template for {self.target} needs {join_path(path)!r}, which the row lacks; "
+                f"its fields: {listed(map(str, row))}"
+            )
         if isinstance(value, str):
             return value
         try:

@@ -40,7 +40,9 @@ def write_signatures(
     if not out.absolute().parent.is_dir():
         raise InputError(f"cannot write {out}: there is no folder {out.absolute().parent}")
     ids, chunks, too_short = [], [], 0
-    for row in corpus if isinstance(corpus, ExampleReader) else open_examples([corpus]):
+    reader = corpus if isinstance(corpus, ExampleReader) else open_examples([corpus])
+    reader.render_chat = encoder.render_chat
+    for row in reader:
         if isinstance(row, RejectedRow):
             raise InputError(row.reason)
         (parts,) = encoder.chunks([row.content])

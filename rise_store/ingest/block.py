@@ -8,7 +8,7 @@ import socket
 import time
 import uuid
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Literal, NamedTuple
@@ -17,6 +17,9 @@ from uuid import UUID
 from rise_store.corpus import RejectedRow
 from rise_store.digests import json_sha256
 from rise_store.errors import InputError, SignatureError
+from rise_store.ingest.outcomes import Outcome, counted, packed
+from rise_store.ingest.row_licenses import check_license, unknown_licenses
+from rise_store.ingest.stored_rows import has_news, is_same_row, relabelled
 from rise_store.ingest.texts import (
     EncodedTexts,
     Encoder,
@@ -43,7 +46,7 @@ class RunContext:
     keep_text: KeepText = "full"
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     tombstones: Tombstones | None = None
-    resumed: bool = False  # whether an earlier attempt may have stored rows without a receipt
+    strict: bool = False  # whether a row whose own licence SPDX does not know is rejected
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,8 @@ class PlannedBlock:
     _relabel: dict[UUID, Payload]
     _ids: tuple[UUID, ...]  # of all points that the block stands for, but those that may not be stored
     _replaced: frozenset[UUID]  # of those, the ones that are stored with another content
+    _settled: dict[str, Outcome]  # by example key; of rows that need no signature
+    _superseding: frozenset[UUID]  # of those to be written, the ones that another row of the run has written
     _counts: IngestTotals
     _rejects: tuple[Reject, ...]
     _started_at: str
@@ -156,24 +161,26 @@ def plan_block(
     started, started_at = time.monotonic(), _now()
     rejects = [Reject(reason=r.reason, location=r.location, origin=r.origin, row=r.row) for r in _unread(block)]
     rows = _rows(block.examples, run, collection, rejects)
+    keys = [row.payload["example_id"] for row in rows]
     rows, refused = _without_refused(rows, run)
     stored = collection.retrieve([row.id for row in rows])
     encode: list[_Row] = []
     relabel: dict[UUID, Payload] = {}
-    unchanged = recovered = superseded = 0
+    settled: dict[str, Outcome] = dict.fromkeys(set(keys) - {row.payload["example_id"] for row in rows}, "refused")
+    superseding: set[UUID] = set()
     for row in rows:
         before = stored[row.id].payload if row.id in stored else {}
         own = before.get("run_id") == run.id
+        again = own and is_same_row(before, row.example.origin)  # what another attempt of the run had stored
+        if own and not again:
+            superseding.add(row.id)
         if before.get("content_sha256") != row.payload["content_sha256"]:
             encode.append(row)
-            superseded += own
-        elif before.get("record_sha256") != row.payload["record_sha256"] or "vanished_in" in before:
-            superseded += own
-            relabel[row.id] = row.payload | {name: before[name] for name in ("tokens", "chunks", "channel_norms")}
-        elif own and run.resumed:
-            recovered += 1
+        elif has_news(before, row.payload):
+            settled[row.payload["example_id"]] = "updated"
+            relabel[row.id] = relabelled(before, row.payload)
         else:
-            unchanged += 1
+            settled[row.payload["example_id"]] = "recovered" if again else "unchanged"
     known = _known_signatures({row.payload["content_sha256"] for row in encode}, collection)
     texts: dict[str, int] = {}
     numbered = []
@@ -198,9 +205,9 @@ def plan_block(
         relabel,
         tuple(row.id for row in rows),
         frozenset(row.id for row in encode if row.id in stored),
-        IngestTotals(
-            updated=len(relabel), unchanged=unchanged, recovered=recovered, superseded=superseded, refused=len(refused)
-        ),
+        settled,
+        frozenset(superseding),
+        counted(settled.values()),
         (*rejects, *refused),
         started_at,
         time.monotonic() - started,
@@ -256,6 +263,7 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
         shared=copies + len(planned._shared) + len(planned.awaited),
         too_short=too_short,
         rejected=sum(reject.kind == "rejected" for reject in rejects),
+        superseded=len(planned._superseding & (planned._relabel.keys() | {point.id for point in points})),
         tokens=int(encoded.token_counts.sum()),
     )
     return Receipt(
@@ -265,6 +273,8 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
         begins_at=rows[0].location if rows else "",
         ends_at=rows[-1].location if rows else "",
         counts=counts,
+        outcomes=packed(_outcomes(planned, encoded, points)),
+        unknown_licenses={} if run.strict else unknown_licenses(planned.block.examples),
         ids_sha256=_digest(id for id in planned._ids if id not in unstored),
         started_at=planned._started_at,
         stored_at=_now(),
@@ -296,6 +306,18 @@ def _unfit(example: Example, why: Unfit) -> Reject:
     return _reject(example, f"{_where(example)}: {why.reason}", "too_short" if why.too_short else "rejected")
 
 
+def _outcomes(planned: PlannedBlock, encoded: EncodedTexts, points: Sequence[Point]) -> Iterator[Outcome]:
+    """What became of each row of a block."""
+    outcomes = dict(planned._settled)
+    for row, text in planned._rows:
+        if text in encoded.unfit:
+            outcomes[row.payload["example_id"]] = "too_short" if encoded.unfit[text].too_short else "rejected"
+    for point in points:
+        outcomes[point.payload["example_id"]] = "replaced" if point.id in planned._replaced else "new"
+    for read in planned.block.rows:
+        yield outcomes.get(read.key, "rejected") if isinstance(read, Example) else "rejected"
+
+
 def _unread(block: Block) -> list[RejectedRow]:
     return [row for row in block.rows if isinstance(row, RejectedRow)]
 
@@ -307,6 +329,8 @@ def _rows(examples: Sequence[Example], run: RunContext, collection: Collection, 
     for example in examples:
         id_ = point_id(collection.space.fingerprint, run.dataset.name, example.key)
         try:
+            if run.strict:
+                check_license(example)
             rows.append(_Row(id_, example, _payload(example, run, now)))
         except InputError as error:
             rejects.append(_reject(example, f"{_where(example)}: {error}", "rejected"))

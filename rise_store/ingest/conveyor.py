@@ -16,7 +16,7 @@ from rise_store.ingest.texts import EncodedTexts, TokenizedTexts, TokenProgress,
 
 STORING = 2  # blocks that may be in the store's hands beside those of the models: one being stored, one waiting
 _POLL_S = 0.1  # signals are looked at so often while a thread waits
-_LAST_WAIT_S = 2.0  # for a thread that cannot be told to end, since its source or store does not answer
+_LAST_WAIT_S = 0.5  # for a thread that cannot be told to end, since its source or store does not answer
 
 Plan = Callable[[Block, Mapping[str, AwaitedText]], tuple[PlannedBlock, TokenizedTexts]]
 Store = Callable[[PlannedBlock, EncodedTexts], None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,7 +35,7 @@ class DeadLetters:
         Raises:
             InputError: the file cannot be written.
         """
-        lines = [reject.model_dump_json() + "\n" for reject in rejects]
+        lines = [_line(reject) for reject in rejects]
         if not lines:
             return
         try:
@@ -46,3 +47,10 @@ class DeadLetters:
         except OSError as error:
             raise InputError(f"cannot write rejected rows to {self.path}: {error.strerror or error}") from error
         self.written += len(lines)
+
+
+def _line(reject: Reject) -> str:
+    try:
+        return reject.model_dump_json() + "\n"
+    except ValueError:  # what stood there may be what no JSON can hold: bytes, half a surrogate, an object of Python
+        return json.dumps(reject.model_dump(), default=repr) + "\n"

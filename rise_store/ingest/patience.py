@@ -14,7 +14,8 @@ from tenacity import (
     retry_if_exception_type,
     stop_after_delay,
     stop_any,
-    wait_exponential_jitter,
+    wait_exponential,
+    wait_random,
 )
 from tenacity.stop import stop_base
 
@@ -63,7 +64,7 @@ class Patience:
         retrying = Retrying(
             retry=retry_if_exception_type(self._outages),
             stop=stop_any(stop_after_delay(self._seconds), _StopWhen(self._stop)),
-            wait=wait_exponential_jitter(FIRST_WAIT_S, LONGEST_WAIT_S),
+            wait=wait_exponential(FIRST_WAIT_S, max=LONGEST_WAIT_S) + wait_random(0, FIRST_WAIT_S),
             sleep=self._sleep,
             before_sleep=self._begin,
             reraise=True,

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rise_store.ingest.block import RunContext
 from rise_store.ingest.dead_letters import DeadLetters
 from rise_store.ingest.ledger import RunLedger
 from rise_store.records import IngestReport, Run
-
-MAX_REASONS = 100  # reasons for rejects that a report keeps
 
 
 def make_report(
@@ -23,7 +19,6 @@ def make_report(
     seconds: float,
     encoded_tokens: int,
     model_waited: float,
-    reasons: Sequence[str],
     dead_letters: DeadLetters | None,
 ) -> IngestReport:
     """The report of a run that is closed; `encoded_tokens` are those of this attempt."""
@@ -50,6 +45,8 @@ def make_report(
         tokens_per_second=round(encoded_tokens / max(seconds, 1e-9), 1),
         model_waited=round(model_waited, 4),
         stored=stored,
-        rejects=tuple(reasons),
+        rejects=ledger.reasons,
+        unknown_licenses=ledger.unknown_licenses,
+        message=closed.message,
         rejects_file=str(dead_letters.path) if dead_letters is not None and dead_letters.written else None,
     )

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from itertools import islice
 
 from rise_store.errors import InputError, Interrupted, StoreError, StoreUnreachableError
 from rise_store.ingest.block import (
@@ -25,7 +24,7 @@ from rise_store.ingest.encoding import Encoding, InProcess
 from rise_store.ingest.interrupt import Interrupt, interruptible
 from rise_store.ingest.ledger import RunLedger
 from rise_store.ingest.patience import PATIENCE_S, Notify, Patience
-from rise_store.ingest.report import MAX_REASONS, make_report
+from rise_store.ingest.report import make_report
 from rise_store.ingest.texts import EncodedTexts, Encoder, TokenizedTexts, tokenize_texts
 from rise_store.records import IngestReport, IngestTotals
 from rise_store.store import Collection
@@ -129,31 +128,24 @@ class _Ingestion:
         self._tokens = 0
         self._rejected = ledger.counts.rejected
         self._one_too_many: str | None = None
-        self._reasons: list[str] = []
         self._waited = 0.0
 
     def work(self, encoding: Encoding, patience: Patience) -> None:
-        if self._is_too_many(self._rejected):  # an earlier attempt ended with it
-            reasons = (r.reason for receipt in self._ledger.receipts() for r in receipt.rejects if r.kind == "rejected")
-            self._one_too_many = next(islice(reasons, self._max_rejects, None), "rows were rejected")
-        else:
+        def plan(block: Block, texts: Mapping[str, AwaitedText]) -> tuple[PlannedBlock, TokenizedTexts]:
+            planned = patience(lambda: plan_block(block, self._run, self._collection, texts))
+            tokenized = tokenize_texts(planned.texts, self._encoder)
+            self._count(rejected_reasons(planned, tokenized))
+            return planned, tokenized
 
-            def plan(block: Block, texts: Mapping[str, AwaitedText]) -> tuple[PlannedBlock, TokenizedTexts]:
-                planned = patience(lambda: plan_block(block, self._run, self._collection, texts))
-                tokenized = tokenize_texts(planned.texts, self._encoder)
-                self._count(rejected_reasons(planned, tokenized))
-                return planned, tokenized
+        def store(planned: PlannedBlock, encoded: EncodedTexts) -> None:
+            receipt = patience(lambda: store_block(planned, encoded, self._run, self._collection))
+            if self._dead_letters is not None:
+                self._dead_letters.write(receipt.rejects)
+            patience(lambda: self._ledger.record(receipt))
+            self._tell(0)
 
-            def store(planned: PlannedBlock, encoded: EncodedTexts) -> None:
-                receipt = patience(lambda: store_block(planned, encoded, self._run, self._collection))
-                if self._dead_letters is not None:
-                    self._dead_letters.write(receipt.rejects)
-                patience(lambda: self._ledger.record(receipt))
-                self._reasons += [r.reason for r in receipt.rejects][: MAX_REASONS - len(self._reasons)]
-                self._tell(0)
-
-            Conveyor(self._blocks, plan, store, self._encoder.dim, self._interrupt).run(encoding, self._tell)
-            self._waited = encoding.waited
+        Conveyor(self._blocks, plan, store, self._encoder.dim, self._interrupt).run(encoding, self._tell)
+        self._waited = encoding.waited
         if self._blocks.failure is not None:
             raise self._blocks.failure
         if self._one_too_many is not None:
@@ -177,7 +169,6 @@ class _Ingestion:
             seconds=time.monotonic() - self._started,
             encoded_tokens=self._tokens,
             model_waited=self._waited,
-            reasons=self._reasons,
             dead_letters=self._dead_letters,
         )
 
@@ -187,13 +178,10 @@ class _Ingestion:
             if self._progress is not None:
                 self._progress(self._ledger.counts, self._tokens)
 
-    def _is_too_many(self, rejected: int) -> bool:
-        return self._max_rejects is not None and rejected > self._max_rejects
-
     def _count(self, reasons: list[str]) -> None:
         before = self._rejected
         self._rejected += len(reasons)
-        if self._max_rejects is not None and self._is_too_many(self._rejected) and self._one_too_many is None:
+        if self._max_rejects is not None and self._rejected > self._max_rejects and self._one_too_many is None:
             self._one_too_many = reasons[self._max_rejects - before]
 
     def _explanation(self, reason: str) -> str:

@@ -20,7 +20,8 @@ class IngestTotals(Record):
     updated: int = Field(0, description="examples of unchanged content with other metadata or provenance: not encoded")
     unchanged: int = Field(0, description="examples stored already, to the byte: not encoded")
     recovered: int = Field(
-        0, description="examples that this run had stored when it was cut off before it could write the receipt"
+        0,
+        description="examples that the run had stored without a receipt: it was cut off, or another process does it",
     )
     superseded: int = Field(0, description="examples of this run that a later row of it replaced")
     refused: int = Field(0, description="examples that were erased, and may not come back")
@@ -63,6 +64,14 @@ class Receipt(Record):
     begins_at: str = Field("", description="file:line of the first row")
     ends_at: str = Field("", description="file:line of the last row")
     counts: IngestTotals = Field(default_factory=IngestTotals)
+    outcomes: str = Field(
+        "",
+        description="what became of each row, run-length coded as in 120n3=1x: n new, r replaced, u updated, "
+        "c recovered, = unchanged, f refused, s too short, x rejected",
+    )
+    unknown_licenses: dict[str, int] = Field(
+        default_factory=dict, description="rows by a licence of their own that SPDX does not know; at most 100 licences"
+    )
     ids_sha256: str = Field("", description="SHA-256 of the sorted ids of the points that the block stands for")
     started_at: str = Field("", description="RFC 3339, UTC")
     stored_at: str = Field("", description="when the store had acknowledged all of it; RFC 3339, UTC")
@@ -108,7 +117,11 @@ class Run(Record):
     counts: IngestTotals | None = Field(None, description="sum of the receipts; null until it closes")
     found: int | None = Field(None, description="stored examples that name the run when it closed; null until then")
     vanished: int = Field(0, description="examples of earlier versions of the dataset that it marked as vanished")
-    message: str = Field("", description="why it stopped or failed")
+    last_receipt_at: str | None = Field(
+        None, description="when it last wrote a receipt, to within some seconds while it is running; RFC 3339, UTC"
+    )
+    covered: int = Field(0, description="rows that had receipts then")
+    message: str = Field("", description="why it stopped or failed, or what it left undone")
 
 
 class IngestReport(Record):
@@ -136,7 +149,23 @@ class IngestReport(Record):
     model_waited: float = Field(0.0, description="share of the time that the model had nothing to do")
     stored: int = Field(description="examples in the space after the run")
     rejects: tuple[str, ...] = Field((), description="the first 100 reasons, each with its file and line")
+    unknown_licenses: dict[str, int] = Field(
+        default_factory=dict, description="rows by a licence of their own that SPDX does not know; at most 100 licences"
+    )
+    message: str = Field("", description="why it failed, or what it left undone; empty where all is well")
     rejects_file: str | None = Field(None, description="file of all rejected rows; null where there are none")
+
+
+class RunCheck(Record):
+    """A closed run held against what the store has now."""
+
+    run_id: str
+    agrees: bool = Field(description="whether nothing of the below is amiss")
+    receipts: int = Field(description="receipts read")
+    rows: int = Field(description="rows that they stand for")
+    written: int = Field(description="examples whose payload named the run, by its receipts")
+    found: int = Field(description="stored examples that name the run now")
+    problems: tuple[str, ...] = Field((), description="one line each")
 
 
 class SignatureFile(Record):

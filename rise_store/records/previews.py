@@ -47,5 +47,6 @@ class Preview(Record):
     chunks: int | None = Field(None, description="that would be encoded; null where no model was named")
     stopped: str | None = Field(None, description="what ended the reading early; null where nothing did")
     fields: tuple[PreviewField, ...] = Field((), description="the first 200 fields that the rows have")
+    missing: tuple[str, ...] = Field((), description="fields that the mapping names and none of the rows has")
     examples: tuple[PreviewRow, ...] = Field((), description="the first rows")
     rejects: tuple[Reject, ...] = Field((), description="the first 20 rejected rows behind these")

@@ -128,3 +128,6 @@ class StoreInfo(Record):
 
     location: str
     spaces: tuple[SpaceInfo, ...]
+    catalogue_bytes: int | None = Field(
+        None, description="bytes on disk of runs, receipts, tombstones ...; null where unknown"
+    )

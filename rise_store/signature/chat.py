@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from rise_store.errors import InputError
+
+_ADDED: WeakKeyDictionary[Any, str] = WeakKeyDictionary()  # by tokenizer, so that it works but once for it
 
 
 def render_chat(
@@ -36,7 +39,13 @@ def render_chat(
     except Exception as error:  # of Jinja, and of whatever a template does to messages that it did not expect
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"the chat template refuses the messages: {reason}") from None
-    begin = tokenizer.bos_token
-    if begin and text.startswith(begin) and tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]:
-        return text.removeprefix(begin)
-    return text
+    return text.removeprefix(_added(tokenizer))
+
+
+def _added(tokenizer: Any) -> str:
+    """The beginning-of-sequence token where the tokenizer adds it to every text, else nothing."""
+    if tokenizer not in _ADDED:
+        begin = tokenizer.bos_token
+        adds = begin and tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
+        _ADDED[tokenizer] = begin if adds else ""
+    return _ADDED[tokenizer]

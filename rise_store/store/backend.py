@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from rise_store.records import Space
+from rise_store.store.catalogue import Catalogue as Catalogue
+from rise_store.store.catalogue import Document as Document
 from rise_store.store.filters import Filter
 
 Vector = npt.NDArray[np.float32]
 Payload = dict[str, Any]
-Document = dict[str, Any]  # JSON
 Tables = Mapping[str, npt.NDArray[Any]]
 IndexKind = Literal["keyword", "integer", "float", "datetime"]
 
@@ -113,6 +114,14 @@ class Collection(Protocol):
         """Replace the payloads of stored points; their vectors stay."""
         ...
 
+    def mark(self, where: Filter, field: str, value: str) -> None:
+        """Set a keyword field of our own, such as `vanished_in`, on every point that the filter lets through.
+
+        Nothing is read or sent but ids and the value; repeating it is safe. `InputError` for a value that cannot be
+        stored, `ConfigError` for a field that is none of ours or follows from others, before any write.
+        """
+        ...
+
     def delete(self, ids: Iterable[UUID]) -> None:
         """Delete points; unknown ids are ignored."""
         ...
@@ -191,34 +200,6 @@ class Collection(Protocol):
         ...
 
 
-class Catalogue(Protocol):
-    """What a store knows beside its points: JSON documents of a few kinds, such as dataset, run, receipt, tombstone.
-
-    A document has a key, unique within its kind, and may belong to an owner, as receipts do to their run. Every method
-    raises `StoreError` when the engine fails.
-    """
-
-    def put(self, kind: str, documents: Mapping[str, Document], *, owner: str = "") -> None:
-        """Insert or replace documents by key; durable against a killed process once it returns."""
-        ...
-
-    def get(self, kind: str, keys: Iterable[str]) -> dict[str, Document]:
-        """The documents among `keys` that exist, by key."""
-        ...
-
-    def scan(self, kind: str, *, owner: str | None = None) -> Iterator[tuple[str, Document]]:
-        """Keys and documents of a kind, or of an owner's, each once, in no order that means anything."""
-        ...
-
-    def count(self, kind: str, *, owner: str | None = None) -> int:
-        """Exact number of documents of a kind, or of an owner's."""
-        ...
-
-    def remove(self, kind: str, keys: Iterable[str]) -> None:
-        """Remove documents; unknown keys are ignored."""
-        ...
-
-
 class Backend(Protocol):
     """A store: spaces by fingerprint, and a catalogue.
 
@@ -246,6 +227,10 @@ class Backend(Protocol):
 
     def catalogue(self) -> Catalogue:
         """The catalogue of the store, which is made when it is first asked for."""
+        ...
+
+    def catalogue_bytes(self) -> int | None:
+        """Bytes that the catalogue takes on disk; None where nobody knows."""
         ...
 
     def close(self) -> None:

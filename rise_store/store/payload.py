@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID, uuid5
 
-from rise_store.errors import FilterError
+from rise_store.errors import ConfigError, FilterError, InputError
 from rise_store.records import ChannelNorms, Metadata
 from rise_store.store.backend import IndexKind, Payload
 from rise_store.store.json_values import check_value
@@ -34,6 +34,7 @@ INDEXED_FIELDS: dict[str, IndexKind] = {
     "flags": "keyword",
 }
 KEYWORD_FIELDS = tuple(field for field, kind in INDEXED_FIELDS.items() if kind == "keyword")
+_IDENTIFYING_FIELDS = ("example_id", "dataset", "content_sha256", "run_id")
 OWN_FIELDS = (*INDEXED_FIELDS, "record_sha256", "channel_norms", "text", "metadata", "read_from")
 
 # The namespace of all point ids; a constant of the project, which may never change.
@@ -119,6 +120,16 @@ def point_id(space_fingerprint: str, dataset: str, key: str) -> UUID:
     """The id of an example's point: the same example of the same dataset in the same space has the same id."""
     # A JSON list is unambiguous where a separator would not be: ("a/b", "c") and ("a", "b/c") differ.
     return uuid5(_NAMESPACE, json.dumps([space_fingerprint, dataset, key], separators=(",", ":")))
+
+
+def check_mark(field: str, value: str) -> None:
+    """`ConfigError` unless `field` is a keyword field that nothing is computed from; `InputError` for a bad value."""
+    if field not in KEYWORD_FIELDS or field in (*_IDENTIFYING_FIELDS, "flags"):
+        fields = ", ".join(name for name in KEYWORD_FIELDS if name not in (*_IDENTIFYING_FIELDS, "flags"))
+        raise ConfigError(f"rows cannot be marked in the field {field!r}: choose one of {fields}")
+    if not isinstance(value, str) or not value:
+        raise InputError(f"{field} takes a text with characters, not {value!r}")
+    check_value(value, field, "the mark")
 
 
 def check_keyword_field(field: str, indexes: Mapping[str, IndexKind]) -> None:

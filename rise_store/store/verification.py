@@ -35,21 +35,34 @@ def verify_store(
     `StoreInUseError` when a process has it open, `StoreError` when there is no store.
     """
     findings = Findings()
-    names: list[str] | None = None
-    damaged: list[str] = []
-    if not is_server(location):
-        names, damaged = inspect_folder(Path(location), findings, progress)
+    found = None if is_server(location) else inspect_folder(Path(location), findings, progress)
     with open_store(location) as store:
-        for name in [space.fingerprint for space in store.spaces()] if names is None else names:
+        for name in [space.fingerprint for space in store.spaces()] if found is None else found.spaces:
             try:
                 _check_space(store, store.open_collection(name), findings, progress)
             except StoreInUseError:
                 raise
             except StoreError as error:
                 findings.add(name, "opening", name, str(error), _RESTORE)
-    for name in damaged:
+        if found is None or found.catalogue:
+            _check_catalogue(store, findings, progress)
+        elif found.catalogue is False:
+            findings.check(None, "documents", 0, "not checked, since files of the catalogue are damaged")
+    for name in found.damaged if found is not None else ():
         findings.check(name, "rows", 0, "not checked, since files of the space are damaged")
     return findings.report(location)
+
+
+def _check_catalogue(store: Backend, findings: Findings, progress: VerifyProgress) -> None:
+    read = 0
+    try:
+        for read, _ in enumerate(store.catalogue().entries(), 1):
+            progress("documents", read, read)
+    except StoreInUseError:
+        raise
+    except StoreError as error:
+        findings.add(None, "documents", "the catalogue", str(error), _RESTORE)
+    findings.check(None, "documents", read)
 
 
 def _check_space(store: Backend, collection: Collection, findings: Findings, progress: VerifyProgress) -> None:

@@ -36,14 +36,17 @@ def test_a_row_is_an_example_with_its_line_and_bytes(tmp_path: Path) -> None:
     newline=NEWLINES,
     delimiter=st.sampled_from(",;\t|"),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
     suffix=st.sampled_from(sorted(PACKERS)),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_rows_that_are_written_come_back(
-    tmp_path: Path, rows: list[list[str]], newline: str, delimiter: str, encoding: str, suffix: str
+    tmp_path: Path, rows: list[list[str]], newline: str, delimiter: str, encoding: str, quoting: int, suffix: str
 ) -> None:
+    if quoting == csv.QUOTE_MINIMAL:  # before Python 3.13 the writer leaves a lone carriage return unquoted
+        rows = [[cell.replace("\r", "") for cell in row] for row in rows]
     written = io.StringIO(newline="")
-    writer = csv.writer(written, delimiter=delimiter, lineterminator=newline, quoting=csv.QUOTE_ALL)
+    writer = csv.writer(written, delimiter=delimiter, lineterminator=newline, quoting=quoting)
     writer.writerows([["a", "b"], *rows])
     path = write(tmp_path / f"a.csv{suffix}", PACKERS[suffix](written.getvalue().encode(encoding)))
     source = CsvFile(path)
@@ -52,7 +55,8 @@ def test_rows_that_are_written_come_back(
     assert source.columns == ("a", "b")
     assert source.bytes_read == source.total_bytes
     content = written.getvalue().encode(encoding)
-    header = f'"a"{delimiter}"b"{newline}'.encode(encoding)
+    names = ('"a"', '"b"') if quoting == csv.QUOTE_ALL else ("a", "b")
+    header = (delimiter.join(names) + newline).encode(encoding)
     assert b"".join(content[row.origin.start : row.origin.end] for row in read if row.origin) == content[len(header) :]
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import io
 import json
 import lzma
@@ -9,6 +10,7 @@ import os
 import sys
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from random import Random
@@ -19,7 +21,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rise_store.corpus import ExampleReader, RejectedRow, parse_row, read_examples, read_jsonl
+from rise_store.corpus import ExampleReader, JsonLines, RejectedRow, parse_row, read_examples, read_jsonl
 from rise_store.errors import InputError
 from rise_store.records import Example, RowOrigin
 
@@ -28,8 +30,9 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
     ".jsonl.gz": gzip.compress,
     ".jsonl.zst": zstandard.compress,
     ".jsonl.bz2": bz2.compress,
-    ".jsonl.xz": lzma.compress,
+    ".jsonl.xz": partial(lzma.compress, preset=1),
 }
+COMPRESSED = [suffix for suffix in PACKERS if suffix != ".jsonl"]
 VALUE = (
     st.none()
     | st.booleans()
@@ -192,7 +195,7 @@ def test_the_limit_counts_the_line_without_its_newline(tmp_path: Path) -> None:
     assert texts(ExampleReader([path], max_line_bytes=len(row))) == [None]
 
 
-@pytest.mark.parametrize("suffix", [".jsonl.gz", ".jsonl.zst"])
+@pytest.mark.parametrize("suffix", COMPRESSED)
 def test_damaged_compression_names_the_file_and_how_much_was_read(tmp_path: Path, suffix: str) -> None:
     content = incompressible(2000)
     packed = PACKERS[suffix](content)
@@ -215,7 +218,7 @@ def test_damaged_compression_names_the_file_and_how_much_was_read(tmp_path: Path
 
 def test_rows_before_the_damage_are_read(tmp_path: Path) -> None:
     content = incompressible(2000)
-    for suffix in (".jsonl.gz", ".jsonl.zst"):
+    for suffix in COMPRESSED:
         packed = PACKERS[suffix](content)
         reader = read_jsonl(write(tmp_path / f"cut{suffix}", packed[: len(packed) * 9 // 10]))
         rows: list[object] = []
@@ -297,7 +300,7 @@ def test_standard_input_is_read_as_it_arrives(monkeypatch: pytest.MonkeyPatch) -
 def test_standard_input_may_be_compressed(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     packed = PACKERS[suffix](lines({"text": "a"}))
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(packed)))
-    assert texts(read_jsonl("-")) == ["a"]
+    assert texts(read_jsonl(Path("-"))) == ["a"]
 
 
 def test_the_total_is_unknown_when_one_source_has_none(tmp_path: Path) -> None:
@@ -344,6 +347,62 @@ def test_rows_that_repeat_across_files_are_counted_once(tmp_path: Path) -> None:
 def test_keys_may_repeat_where_rows_need_not_be_distinct(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", lines({"id": 1, "text": "a"}, {"id": 1, "text": "b"}))
     assert texts(ExampleReader([path], distinct=False)) == ["a", "b"]
+
+
+def test_a_manifest_is_the_file_as_it_lies_on_disk(tmp_path: Path) -> None:
+    for suffix, pack in PACKERS.items():
+        path = write(tmp_path / f"a{suffix}", pack(lines({"text": "a"})))
+        source = JsonLines(path)
+        manifest = source.manifest()
+        assert manifest.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert (manifest.uri, manifest.format, manifest.bytes) == (str(path), "jsonl", path.stat().st_size)
+        assert len(list(source)) == len(list(source)) == 1
+        os.utime(path, (0, 0))  # touched, not changed
+        assert len(list(source)) == 1
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+def test_a_file_that_changes_while_it_is_read_ends_with_an_error_behind_its_rows(tmp_path: Path, suffix: str) -> None:
+    content = incompressible(2000)
+    path = write(tmp_path / f"a{suffix}", PACKERS[suffix](content))
+    source = JsonLines(path)
+    source.manifest()
+    reading = iter(source)
+    rows: list[object] = [next(reading)]
+    with path.open("ab") as file:
+        file.write(PACKERS[suffix](lines({"text": "b"})))
+    with pytest.raises(InputError, match=r"changed while it was read; .* run the same command again"):
+        rows.extend(reading)
+    assert len(rows) == 2001
+    source.manifest()
+    assert len(list(source)) == 2001
+    write(path, PACKERS[suffix](content))
+    with pytest.raises(InputError, match="changed while it was read"):
+        list(source)
+
+
+def test_a_line_of_a_gigabyte_is_never_held(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    with path.open("wb") as file:
+        file.write(lines({"text": "a"}))
+        file.truncate(1 << 30)  # a hole: it takes no room on the disk
+        file.seek(1 << 30)
+        file.write(b"\n" + lines({"text": "b"}))
+    tracemalloc.start()
+    try:
+        read = texts(ExampleReader([path], max_line_bytes=1 << 20))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert read == ["a", None, "b"]
+    assert peak < 10 << 20
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 3])
+def test_a_file_in_two_parts_gives_the_rows_of_the_whole(tmp_path: Path, cut: int) -> None:
+    rows = [lines({"text": str(number)}) for number in range(3)]
+    parts = [write(tmp_path / f"{n}.jsonl", b"".join(part)) for n, part in enumerate((rows[:cut], rows[cut:]))]
+    assert texts(read_examples(parts)) == texts(read_jsonl(write(tmp_path / "whole.jsonl", b"".join(rows))))
 
 
 def test_the_memory_of_the_key_check_is_small(tmp_path: Path) -> None:

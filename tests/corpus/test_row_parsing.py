@@ -111,9 +111,9 @@ def test_a_row_that_is_no_example_is_refused_with_its_reason(row: object, said: 
     assert said in refusal(row)
 
 
-def test_chat_rows_are_refused_by_name() -> None:
+def test_chat_rows_are_refused_where_nothing_renders_them() -> None:
     chat = {"messages": [{"role": "user", "content": "hello"}]}
-    assert 'chat rows ("messages") are not supported yet' in refusal(chat)
+    assert 'a chat row ("messages") becomes a text through the chat template of a model' in refusal(chat)
     assert parse_row({**chat, "text": "hello"}, "").metadata == chat
 
 

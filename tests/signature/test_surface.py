@@ -18,6 +18,7 @@ def test_the_public_names_are_these() -> None:
         "average_chunks",
         "load_model",
         "load_tokenizer",
+        "render_chat",
     ]
     assert all(hasattr(rise_store.signature, name) for name in rise_store.signature.__all__)
 

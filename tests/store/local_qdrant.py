@@ -88,5 +88,14 @@ def _one_at_a_time(name: str) -> Any:
     return locked
 
 
-for _name in ("upsert", "delete", "retrieve", "scroll", "count", "batch_update_points", "collection_exists"):
+for _name in (
+    "upsert",
+    "delete",
+    "set_payload",
+    "retrieve",
+    "scroll",
+    "count",
+    "batch_update_points",
+    "collection_exists",
+):
     setattr(LocalQdrant, _name, _one_at_a_time(_name))

@@ -215,6 +215,13 @@ class _Handler(grpc.PointsServicer, grpc.CollectionsServicer, grpc.QdrantService
         return _DONE
 
     @_method
+    def SetPayload(self, request: grpc.SetPayloadPoints) -> Any:
+        fields = GrpcToRest.convert_payload(request.payload)
+        selector = GrpcToRest.convert_points_selector(request.points_selector)
+        self.local.set_payload(request.collection_name, fields, points=selector)
+        return _DONE
+
+    @_method
     def UpdateBatch(self, request: grpc.UpdateBatchPoints) -> Any:
         operations = [GrpcToRest.convert_points_update_operation(operation) for operation in request.operations]
         self.local.batch_update_points(request.collection_name, operations)

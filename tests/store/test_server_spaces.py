@@ -80,14 +80,55 @@ class TestStores:
             assert store.spaces() == [make_space()]
             assert store.open_collection(FINGERPRINT).count() == 1
 
+    def test_of_format_1_are_read_and_marked_when_a_document_is_written(self, server: LoopbackQdrant) -> None:
+        open_store(server.url, create=True).close()
+        (header,), _ = server.local.scroll(CATALOGUE)
+        assert header.payload is not None
+        changed = {**header.payload, "format": 1}
+        server.local.upsert(CATALOGUE, [models.PointStruct(id=header.id, vector=[0.0], payload=changed)])
+        del server.local.indexes[CATALOGUE]["owner"]  # which stores of format 1 have not
+        with open_store(server.url) as store:
+            assert list(store.catalogue().entries()) == []
+            assert store.catalogue().count("run", owner="a") == 0
+            assert not server.of("CreateFieldIndex")[3:]
+            (read,) = server.local.retrieve(CATALOGUE, [header.id])
+            assert read.payload == changed
+            for number in range(3):
+                store.catalogue().put("run", {str(number): {}}, owner="a")
+            (marked,) = server.local.retrieve(CATALOGUE, [header.id])
+            assert marked.payload == header.payload
+            assert "owner" in server.local.indexes[CATALOGUE]
+            assert len(server.of("CreateFieldIndex")) == 4
+            assert store.catalogue().count("run", owner="a") == 3
+
+    def test_documents_that_make_spaces_are_out_of_reach(self, server: LoopbackQdrant) -> None:
+        with open_store(server.url, create=True) as store:
+            for kind in ("store", "space", "tables"):
+                with pytest.raises(ConfigError, match=f"documents of the kind '{kind}' make the spaces"):
+                    store.catalogue().put(kind, {"a": {}})
+
+    def test_a_damaged_document_is_named_and_stops_no_search(self, server: LoopbackQdrant) -> None:
+        with open_store(server.url, create=True) as store:
+            store.create_space(make_space(), TABLES).upsert([make_point(1)])
+            store.catalogue().put("run", {"a": {}})
+            for record in ("{", "[]", None):
+                point = server.local.scroll(CATALOGUE, models.Filter(must=[_kind("run")]))[0][0]
+                changed = models.PointStruct(id=point.id, vector=[0.0], payload={**point.payload, "record": record})
+                server.local.upsert(CATALOGUE, [changed])
+                with pytest.raises(StoreError, match=rf"the document {point.id} in {CATALOGUE} .* is damaged"):
+                    store.catalogue().get("run", ["a"])
+                with pytest.raises(StoreError, match="is damaged"):
+                    list(store.catalogue().scan("run"))
+            assert store.open_collection(FINGERPRINT).count() == 1
+
     def test_of_a_newer_format_are_refused(self, server: LoopbackQdrant) -> None:
         open_store(server.url, create=True).close()
         (header,), _ = server.local.scroll(CATALOGUE)
         assert header.payload is not None
         assert header.payload.keys() == {"kind", "format", "created_at", "created_with"}
-        changed = {**header.payload, "format": 2, "created_with": "9.9.9"}
+        changed = {**header.payload, "format": 3, "created_with": "9.9.9"}
         server.local.upsert(CATALOGUE, [models.PointStruct(id=header.id, vector=[0.0], payload=changed)])
-        with pytest.raises(StoreError, match=r"has format 2.*reads format 1.*9\.9\.9"):
+        with pytest.raises(StoreError, match=r"has format 3.*reads format 2.*9\.9\.9"):
             open_store(server.url, create=True)
 
     def test_whose_making_was_cut_short_are_finished(self, server: LoopbackQdrant) -> None:
@@ -338,3 +379,7 @@ def models_number(kind: str, name: str) -> int:
     from qdrant_client import grpc as messages
 
     return int(getattr(messages, kind).Value(name))
+
+
+def _kind(name: str) -> models.FieldCondition:
+    return models.FieldCondition(key="kind", match=models.MatchValue(value=name))

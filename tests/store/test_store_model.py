@@ -79,6 +79,7 @@ FILTERS = st.recursive(
             DateRange("ingested_at", lt=datetime(2026, 2, 1, tzinfo=timezone.utc)),
             Prefix("license", "CC"),
             Exists("license"),
+            Exists("vanished_in"),
             Exists("metadata.tags"),
         ]
     ),
@@ -163,6 +164,12 @@ class StoreMachine(RuleBasedStateMachine):
         self.collection.delete_where(where)
         self.rows = {id: row for id, row in self.rows.items() if id not in gone}
 
+    @rule(where=FILTERS, version=st.sampled_from(["v2", "v3"]))
+    def mark(self, where: Filter, version: str) -> None:
+        marked = self.passing(where)
+        self.collection.mark(where, "vanished_in", version)
+        self.rows |= {id: (self.rows[id][0], {**self.rows[id][1], "vanished_in": version}) for id in marked}
+
     @rule(requests=st.lists(requests(), min_size=1, max_size=4))
     def search(self, requests: list[SearchRequest]) -> None:
         for request, found in zip(requests, self.collection.search(requests), strict=True):
@@ -193,7 +200,7 @@ class StoreMachine(RuleBasedStateMachine):
         after = [point.id for point in self.collection.scroll(where, after=make_id(number), fields=())]
         assert after == sorted(id for id in expected if id > make_id(number))
 
-    @rule(field=st.sampled_from(["dataset", "license", "flags"]), where=st.none() | FILTERS)
+    @rule(field=st.sampled_from(["dataset", "license", "flags", "vanished_in"]), where=st.none() | FILTERS)
     def facet(self, field: str, where: Filter | None) -> None:
         values = [elements_at(self.rows[id][1], field) for id in self.passing(where)]
         counts = Counter(value for held in values for value in held if value is not None)

@@ -29,7 +29,7 @@ def test_its_folder_says_what_it_is(root: Path) -> None:
         store.create_space(make_space(), TABLES)
         header = json.loads((root / "store.json").read_text())
         assert header.keys() == {"format", "created_at", "created_with"}
-        assert header["format"] == 2
+        assert header["format"] == 3
         assert (root / "lock").read_text().strip() == str(os.getpid())
         names = {path.name for path in (root / "spaces" / FINGERPRINT).iterdir()}
         assert names == {"space.json", "tables.npz", "state.json", "points", "checksums.stale.json"}
@@ -104,8 +104,8 @@ class TestRefused:
 
     def test_an_unknown_format(self, root: Path) -> None:
         open_store(root, create=True).close()
-        (root / "store.json").write_text('{"format": 3, "created_with": "9.9.9"}')
-        with pytest.raises(StoreError, match=r"has format 3.*reads format 2.*9\.9\.9"):
+        (root / "store.json").write_text('{"format": 4, "created_with": "9.9.9"}')
+        with pytest.raises(StoreError, match=r"has format 4.*reads format 3.*9\.9\.9"):
             open_store(root)
 
     @pytest.mark.parametrize("fingerprint", ["", "..", "a/b", ".new-1", "a.b"])

@@ -220,7 +220,7 @@ def test_it_works_over_the_contract(root: Path) -> None:
         use(store.open_collection(FINGERPRINT))
         report = verify_store("http://somewhere", lambda location: store)
     assert report.count == 0
-    assert {check.name for check in report.checks} == {"tables", "rows", "counts", "indexes"}
+    assert {check.name for check in report.checks} == {"tables", "rows", "counts", "indexes", "documents"}
 
 
 class TestOnAServer:

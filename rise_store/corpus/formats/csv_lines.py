@@ -95,20 +95,20 @@ class RecordLines:
         )
 
     def _open_quote(self) -> int:
-        """The line in which the last quoted value of the record opens; 0 where it has none."""
-        opened, state = 0, "start"
+        """The line in which the last quoted value of the record opens, up to where it is broken; 0 without one."""
+        opened, is_open = 0, False
         for number, text in enumerate(self._texts, self.first):
-            for character in text:
-                if state == "quoted":
-                    state = "closed" if character == '"' else state
-                elif character == '"' and state == "closed":
-                    state = "quoted"
-                elif character == '"' and state == "start":
-                    opened, state = number, "quoted"
-                elif character in (self.delimiter, "\n", "\r"):
-                    state = "start"
-                elif state == "closed":  # here the csv module gave up
-                    return opened
+            at = text.find('"')
+            while at >= 0:
+                following = text[at + 1 : at + 2]
+                if not is_open:
+                    if at == 0 or text[at - 1] == self.delimiter:
+                        opened, is_open = number, True
+                elif following == '"':  # a quote within the value
+                    at += 1
                 else:
-                    state = "bare"
+                    is_open = False
+                    if following not in ("", self.delimiter, "\r", "\n"):
+                        return opened
+                at = text.find('"', at + 1)
         return opened

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from rise_store.corpus.arrow_rows import ROWS_A_BATCH, batch_rows, require_distinct
+from rise_store.corpus.extras import require_extra
 from rise_store.corpus.sealed_files import SealedFiles
 from rise_store.corpus.sources import RawRow, RejectedRow
 from rise_store.errors import InputError
@@ -38,15 +41,10 @@ class HfDataset:
     def __init__(self, name: str | os.PathLike[str], split: str | None = None) -> None:
         """Raises `InputError` for a dataset or split that there is not, and where the package is missing."""
         self.name = os.fspath(name)
-        self._datasets = _require_datasets(self.name)
+        self._datasets = require_extra("datasets", "datasets", self.name)
         self._sealed: SealedFiles | None = None
         self.total_bytes: int | None = None
-        if self.name.startswith(HUB_PREFIX):
-            address, found, named = self._on_hub()
-        else:
-            address, found, named = self._in_folder()
-        split, data = self._chosen(found, split or named)
-        self.name = f"{address}#{split}" if split else address
+        self.name, data = self._on_hub(split) if self.name.startswith(HUB_PREFIX) else self._in_folder(split)
         self._data: Any = data.with_format("arrow")
         names = data.column_names
         self.columns: tuple[str, ...] | None = None if names is None else require_distinct(tuple(names), self.name)
@@ -75,51 +73,54 @@ class HfDataset:
         if self._sealed:
             self._sealed.check()
 
-    def _in_folder(self) -> tuple[str, Any, str | None]:
-        folder, split = _folder(self.name)
+    def _in_folder(self, split: str | None) -> tuple[str, Any]:
+        folder, named = _folder(self.name)
+        name, split = str(folder), split or named
         if not is_saved_dataset(folder):
             raise InputError(
-                f"{folder}: is no dataset that save_to_disk wrote; name the files in it, or a dataset of the hub with "
+                f"{name}: is no dataset that save_to_disk wrote; name the files in it, or a dataset of the hub with "
                 f"{HUB_PREFIX}NAME"
             )
-        with _explained(self.name), self._quiet():
-            found = self._datasets.load_from_disk(str(folder))
-        paths = sorted(path for path in folder.rglob("*") if path.is_file())
-        self._files = len(paths)
-        self._sealed = SealedFiles(str(folder), paths, folder)
+        with _explained(name), self._quiet():
+            if (folder / "dataset_dict.json").is_file():
+                known = orjson.loads((folder / "dataset_dict.json").read_bytes())["splits"]
+                split = self._chosen(known, split)
+                folder, name = folder / split, f"{name}#{split}"
+            elif split is not None:
+                raise InputError(f"{name}: is one split alone; leave out #SPLIT and --split")
+            if not orjson.loads((folder / "state.json").read_bytes())["_data_files"]:  # which the package stumbles over
+                raise InputError(f"{name}: the dataset holds no rows")
+            data = self._datasets.load_from_disk(str(folder))
+        paths = sorted(filter(Path.is_file, folder.rglob("*")))
+        self._sealed, self._files = SealedFiles(name, paths, folder), len(paths)
         self.total_bytes = self._sealed.size()
-        return str(folder), found, split
+        return name, data
 
-    def _on_hub(self) -> tuple[str, Any, str | None]:
+    def _on_hub(self, split: str | None) -> tuple[str, Any]:
         parts = _HUB_NAME.fullmatch(self.name.removeprefix(HUB_PREFIX))
         if parts is None:
             raise InputError(f"{self.name}: expected {HUB_PREFIX}NAME[/CONFIG][@REVISION][#SPLIT]")
         old = int(self._datasets.__version__.partition(".")[0]) < 4  # later ones have no code to run
         options = {"trust_remote_code": False} if old else {}
-        with _explained(self.name), self._quiet():
+        with _explained(self.name, "; check the name and the connection"), self._quiet():
             found = self._datasets.load_dataset(
                 parts["name"], parts["config"], revision=parts["revision"], streaming=True, **options
             )
-        return self.name.partition("#")[0], found, parts["split"]
+            split = self._chosen(list(found), split or parts["split"])
+        return f"{self.name.partition('#')[0]}#{split}", found[split]
 
-    def _chosen(self, found: Any, split: str | None) -> tuple[str, Any]:
-        if not isinstance(found, Mapping):  # a folder of one split, which may or may not know its name
-            own = str(found.split or "")
-            if split and split != own:
-                raise InputError(f"{self.name}: there is no split {split!r}; it has {own or 'one without a name'}")
-            return own, found
-        if split is None and len(found) == 1:
-            split = next(iter(found))
-        if split is None or split not in found:
-            known = ", ".join(found)
+    def _chosen(self, known: list[str], split: str | None) -> str:
+        if split is None and len(known) == 1:
+            return known[0]
+        if split is None or split not in known:
             why = f"there is no split {split!r}; it has" if split else "choose a split with #SPLIT or --split:"
-            raise InputError(f"{self.name}: {why} {known}")
-        return split, found[split]
+            raise InputError(f"{self.name}: {why} {', '.join(known)}")
+        return split
 
     @contextmanager
     def _quiet(self) -> Iterator[None]:
         """No bars, and no word about each attempt to reach a hub that is out of reach."""
-        shown = self._datasets.utils.logging.is_progress_bar_enabled()
+        shown = not self._datasets.are_progress_bars_disabled()
         client = logging.getLogger("huggingface_hub")
         level = client.level
         self._datasets.disable_progress_bars()
@@ -139,20 +140,11 @@ def _folder(name: str) -> tuple[Path, str | None]:
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
+def _explained(name: str, advice: str = "") -> Iterator[None]:
     try:
         yield
     except InputError:
         raise
     except Exception as error:  # the package, the hub's client and Arrow have no common base
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = (lines[0] if lines else type(error).__name__)[:300].rstrip(".")
-        raise InputError(f"{name}: cannot be read as a dataset: {reason}") from None
-
-
-def _require_datasets(name: str) -> Any:
-    try:
-        import datasets
-    except ImportError:
-        raise InputError(f"{name}: needs the package datasets: pip install 'rise-store[datasets]'") from None
-    return datasets
+        reason = (str(error).strip().partition("\n")[0] or type(error).__name__)[:300].rstrip(".")
+        raise InputError(f"{name}: cannot be read as a dataset: {reason}{advice}") from None

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rise_store.corpus.arrow_rows import ROWS_A_BATCH, batch_rows, require_distinct, require_pyarrow
+from rise_store.corpus.arrow_rows import ROWS_A_BATCH, batch_rows, require_distinct
 from rise_store.corpus.byte_source import ByteSource
+from rise_store.corpus.extras import require_extra
 from rise_store.corpus.locations import locate
 from rise_store.corpus.sources import RawRow, RejectedRow
 from rise_store.errors import InputError
@@ -28,7 +29,8 @@ class ParquetFile:
         self.name = self._location.name
         if not self._location.is_rereadable:
             raise InputError(f"{self.name}: Parquet is read from files only, not from a pipe; write it to a file")
-        self._arrow = require_pyarrow(self.name)
+        self._arrow = require_extra("pyarrow", "parquet", self.name)
+        self._parquet = require_extra("pyarrow.parquet", "parquet", self.name)
         self.total_bytes = self._location.size
         self._rows_read = 0
         self._promised: object = None  # the version of the file that the manifest describes
@@ -60,7 +62,7 @@ class ParquetFile:
     @contextmanager
     def _open(self) -> Iterator[Any]:
         try:
-            with self._location.open() as source, self._arrow.parquet.ParquetFile(source, pre_buffer=False) as file:
+            with self._location.open() as source, self._parquet.ParquetFile(source, pre_buffer=False) as file:
                 yield file
         except InputError:
             raise

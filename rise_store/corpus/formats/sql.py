@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 from rise_store.corpus.arrow_rows import require_distinct
+from rise_store.corpus.extras import require_extra
 from rise_store.corpus.plain_values import plain_value
 from rise_store.corpus.sources import RawRow, RejectedRow
 from rise_store.errors import InputError
@@ -19,9 +21,8 @@ ROWS_A_FETCH = 256
 class SqlQuery:
     """The rows of a query, which are streamed where the driver can. A `Source` and a `TableSource`.
 
-    Nothing is written: whatever the query did is rolled back. A run that is to be resumed needs rows in the same
-    order each time, so the query should end with ORDER BY. User, password and options of the address stand in no name
-    and no message.
+    Nothing is written: whatever the query did is rolled back. Rows come in the order that the database gives, the same
+    each time only with ORDER BY. User, password and options of the address stand in no name and no message.
     """
 
     total_bytes: int | None = None
@@ -29,23 +30,25 @@ class SqlQuery:
 
     def __init__(self, url: str, query: str) -> None:
         """Raises `InputError` for an address or query that is none, a missing package, and no connection."""
-        sqlalchemy = _require_sqlalchemy()
+        sqlalchemy = require_extra("sqlalchemy", "sql", "--sql")
         try:
             address = sqlalchemy.engine.make_url(url)
         except (sqlalchemy.exc.ArgumentError, ValueError):
             raise InputError(
                 "the SQL address cannot be read; expected one of SQLAlchemy, such as postgresql://user:password@host/db"
             ) from None
-        if not query.strip():
+        self._query = query.strip().rstrip("; \n")
+        if not self._query:
             raise InputError("the SQL query is empty; give a SELECT with --query")
         self._sqlalchemy = sqlalchemy
-        self._query = query.strip().rstrip(";")
         self._secrets = _secrets(address)
         shown = sqlalchemy.engine.URL.create(
             address.drivername, host=address.host, port=address.port, database=address.database
         )
         self.name: str = shown.render_as_string()
         self.columns: tuple[str, ...] | None = None
+        if address.get_backend_name() == "sqlite":
+            _require_file(address.database, self.name)
         with self._explained():
             self._engine = sqlalchemy.create_engine(address, poolclass=sqlalchemy.pool.NullPool)
             with self._engine.connect():
@@ -108,9 +111,7 @@ def _secrets(address: Any) -> tuple[str, ...]:
     return tuple(sorted(forms, key=len, reverse=True))
 
 
-def _require_sqlalchemy() -> Any:
-    try:
-        import sqlalchemy
-    except ImportError:
-        raise InputError("--sql needs the package SQLAlchemy: pip install 'rise-store[sql]'") from None
-    return sqlalchemy
+def _require_file(database: str | None, name: str) -> None:
+    """Refuse a file that is not there, which SQLite would make."""
+    if database and not database.startswith((":", "file:")) and not Path(database).is_file():
+        raise InputError(f"{name}: no such file; check the path")

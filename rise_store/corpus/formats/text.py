@@ -12,7 +12,7 @@ from rise_store.corpus.byte_source import ByteSource, ChangedError
 from rise_store.corpus.encodings import MARK_BYTES, check_encoding, encoding_of
 from rise_store.corpus.folders import FoundFile
 from rise_store.corpus.lines import MAX_LINE_BYTES
-from rise_store.corpus.locations import STDIN, locate, path_name, public_name
+from rise_store.corpus.locations import STDIN, locate, public_name
 from rise_store.corpus.sources import RawRow, RejectedRow
 from rise_store.errors import InputError
 from rise_store.records import RowOrigin, SourceManifest
@@ -31,8 +31,6 @@ class TextFiles:
     read, is binary, is above the limit or has bytes that are no text is a rejected row.
     """
 
-    total_bytes: int | None = None
-
     def __init__(
         self, name: str, files: Iterable[FoundFile], *, encoding: str | None = None, max_bytes: int = MAX_LINE_BYTES
     ) -> None:
@@ -40,23 +38,23 @@ class TextFiles:
         self.name = name
         self.bytes_read = 0
         self._files = tuple(files)
+        self.total_bytes: int | None = sum(file.size for file in self._files)
         self._encoding = check_encoding(encoding)
         self._max_bytes = max_bytes
-        self._promised: dict[str, str] | None = None  # digests by relative path
+        self._promised: dict[str, str | None] | None = None  # digests by relative path
 
     @classmethod
-    def at(cls, path: str | os.PathLike[str], *, encoding: str | None = None, folder: str | None = None) -> TextFiles:
-        """One file, whose `id` is its path within `folder`, or as it was given. `InputError` when there is none."""
+    def at(cls, path: str | os.PathLike[str], *, encoding: str | None = None) -> TextFiles:
+        """One file, whose `id` is its path as it was given. Raises `InputError` when there is none."""
         location = locate(path)
-        relative = location.name if folder is None else path_name(os.path.relpath(path, folder)).replace(os.sep, "/")
-        source = cls(location.name, [FoundFile(relative.removeprefix("./"), os.fspath(path))], encoding=encoding)
-        source.total_bytes = location.size
-        return source
+        file = FoundFile(location.name.removeprefix("./"), os.fspath(path), location.size or 0)
+        return cls(location.name, [file], encoding=encoding)
 
     def manifest(self) -> SourceManifest:
         """What the files are at this moment; a pass over them.
 
-        Its SHA-256 is that of the sorted lines `sha256  path`, as `sha256sum` writes them.
+        Its SHA-256 is that of the sorted lines `sha256  path`, as `sha256sum` writes them; null where one of the files
+        is too large to be read for it, see `ByteSource.manifest`.
         """
         if [file.address for file in self._files] == [STDIN]:
             return SourceManifest(uri=self.name, format="text")
@@ -66,11 +64,13 @@ class TextFiles:
                 manifest = ByteSource(file.address).manifest("text")
             except InputError:  # a rejected row, when its turn comes
                 continue
-            self._promised[file.relative] = manifest.sha256 or ""
+            self._promised[file.relative] = manifest.sha256
             size += manifest.bytes or 0
         self.total_bytes = size
-        listing = "".join(sorted(f"{digest}  {path}\n" for path, digest in self._promised.items()))
-        sha256 = hashlib.sha256(listing.encode()).hexdigest()
+        sha256 = None
+        if None not in self._promised.values():
+            listing = sorted(f"{digest}  {path}\n" for path, digest in self._promised.items())
+            sha256 = hashlib.sha256("".join(listing).encode()).hexdigest()
         return SourceManifest(uri=self.name, format="text", files=len(self._files), bytes=size, sha256=sha256)
 
     def __iter__(self) -> Iterator[RawRow | RejectedRow]:
@@ -94,13 +94,15 @@ class TextFiles:
 
     def _document(self, file: FoundFile, location: str) -> RawRow | None:
         source = ByteSource(file.address)
-        if self._promised is not None:
+        if self._promised is not None and self._promised.get(file.relative, "") is not None:
             source.expect(self._promised.get(file.relative))
         before, data = self.bytes_read, bytearray()
-        with source.reading(lambda: f"{len(data):,} bytes") as stream:
-            while (piece := stream.read(_PIECE)) and len(data) <= self._max_bytes:
-                data += piece
-        self.bytes_read = before + source.bytes_read
+        try:
+            with source.reading(lambda: f"{len(data):,} bytes") as stream:
+                while (piece := stream.read(_PIECE)) and len(data) <= self._max_bytes:
+                    data += piece
+        finally:
+            self.bytes_read = before + source.bytes_read
         if len(data) > self._max_bytes:
             raise InputError(f"{location}: the file is longer than {self._max_bytes:,} bytes; split its text")
         encoding = encoding_of(self._encoding, bytes(data[:MARK_BYTES]))

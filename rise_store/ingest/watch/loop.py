@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from rise_store.errors import InputError, StoreFullError, StoreUnreachableError
 from rise_store.ingest.blocks import CHARACTERS_PER_TOKEN
 from rise_store.ingest.patience import Patience
-from rise_store.ingest.report import MAX_REASONS
 from rise_store.ingest.schedule import BLOCK_BATCHES
 from rise_store.ingest.watch.arrivals import Arrivals
 from rise_store.ingest.watch.followed import Arrived, Followed, FollowedLines
@@ -92,7 +91,6 @@ class Watch:
         self._untidy = 0
         self._noted = 0.0
         self._told: set[str] = set()
-        self.reasons: list[str] = []
 
     def run(self) -> None:
         """Go on until it is stopped, standard input ends, or, with `once`, nothing is left."""
@@ -236,7 +234,6 @@ class Watch:
             self._around.metrics.stored(done, lags)
         self._stored_at = time.monotonic()
         self._untidy += done.receipt.counts.new + done.receipt.counts.replaced
-        self.reasons += [reject.reason for reject in done.receipt.rejects][: MAX_REASONS - len(self.reasons)]
         self._note()
         self._around.stored(done.receipt)
 

@@ -171,7 +171,6 @@ def watch_sources(
         seconds=time.monotonic() - started,
         encoded_tokens=ledger.counts.tokens,
         model_waited=0.0,
-        reasons=watch.reasons,
         dead_letters=dead_letters,
     )
 

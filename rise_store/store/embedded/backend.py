@@ -15,7 +15,7 @@ from rise_store.store.backend import Tables
 from rise_store.store.embedded.catalogue import EmbeddedCatalogue
 from rise_store.store.embedded.checksums import Checksums
 from rise_store.store.embedded.collection import EmbeddedCollection
-from rise_store.store.embedded.disk import MIB, require_free
+from rise_store.store.embedded.disk import MIB, require_free, size_bytes
 from rise_store.store.embedded.engine import create_shard, engine_errors
 from rise_store.store.embedded.layout import SpaceState, StoreFolder, check_location
 from rise_store.store.embedded.lock import StoreLock
@@ -99,8 +99,12 @@ class EmbeddedBackend:
         with self._mutex:
             self._check_open()
             if self._catalogue is None:
-                self._catalogue = EmbeddedCatalogue(self._folder.root, self.location)
+                self._catalogue = EmbeddedCatalogue(self._folder.catalogue, self.location)
             return self._catalogue
+
+    def catalogue_bytes(self) -> int:
+        """Bytes that the catalogue takes on disk, 0 before there is one; it need not be fit to be opened."""
+        return size_bytes(self._folder.catalogue)
 
     def close(self) -> None:
         """Flush and release the store; closing twice is fine."""

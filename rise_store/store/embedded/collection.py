@@ -13,7 +13,7 @@ from uuid import UUID
 import numpy as np
 import qdrant_edge as edge
 
-from rise_store.errors import FilterError, StoreError
+from rise_store.errors import FilterError, StoreError, StoreFullError
 from rise_store.records import Space
 from rise_store.store.backend import Approximation, Hit, IndexKind, Payload, Point, SearchRequest, StoredPoint, Vector
 from rise_store.store.batches import batches
@@ -32,12 +32,13 @@ from rise_store.store.embedded.upkeep import Upkeep
 from rise_store.store.filters import Filter
 from rise_store.store.json_values import encode, encoded_bytes
 from rise_store.store.paths import engine_path, join_path, parse_path
-from rise_store.store.payload import check_keyword_field, describe_example
+from rise_store.store.payload import INDEXED_FIELDS, check_keyword_field, check_mark, describe_example
 from rise_store.store.requests import LARGEST, check_limit, check_requests
 from rise_store.store.translate import to_edge
 from rise_store.store.vectors import check_queries, check_signatures, scaled_queries
 
 _INDEX_BYTES = 256  # of an index, a row
+_PAYLOAD_BYTES = 16_384  # of a row, where nobody counts: with the text of a chunk, and room for long ones
 
 
 class EmbeddedCollection:
@@ -53,6 +54,7 @@ class EmbeddedCollection:
         self._engine = self._upkeep.engine
         with self._engine.using("list indexes") as shard:
             self._indexes = _indexes(shard)
+        self._add_own_indexes()
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Insert or replace points; durable against a killed process once it returns.
@@ -100,6 +102,22 @@ class EmbeddedCollection:
                 for id, payload in batch:
                     shard.update(edge.UpdateOperation.overwrite_payload([id], payload))
                 self._upkeep.after_write(len(batch))
+
+    def mark(self, where: Filter, field: str, value: str) -> None:
+        """Set a keyword field of our own on every point that the filter lets through; see `Collection.mark`.
+
+        A killed process may leave some of them as they were.
+        """
+        check_mark(field, value)
+        # By ids, as in `delete_where`.
+        for page in scroll_ids(self._engine, self._filter(where)):
+            for batch in batches(page, BATCH_ROWS):
+                with self._engine.using("mark rows") as shard:
+                    # A point of a sealed segment moves to the growing one with its vector and its whole payload.
+                    size = len(batch) * _PAYLOAD_BYTES
+                    self._upkeep.before_write("mark rows", rows=len(batch), payload_bytes=size, replaces=True)
+                    shard.update(edge.UpdateOperation.set_payload(list(batch), {field: value}))
+                    self._upkeep.after_write(len(batch))
 
     def delete(self, ids: Iterable[UUID]) -> None:
         """Delete points; unknown ids are ignored. Their bytes stay in the files until `compact`."""
@@ -241,6 +259,14 @@ class EmbeddedCollection:
     def close(self) -> None:
         """Flush and close; closing twice is fine."""
         self._upkeep.close()
+
+    def _add_own_indexes(self) -> None:
+        """Index the fields of ours that the release which made the space did not know."""
+        for field in INDEXED_FIELDS.keys() - self._indexes.keys():
+            try:
+                self.create_index(field, INDEXED_FIELDS[field])
+            except StoreFullError:
+                return  # filters find the same without an index
 
     def _filter(self, where: Filter | None) -> edge.Filter | None:
         return to_edge(where, self._indexes)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ import qdrant_edge as edge
 from rise_store.errors import RiseStoreError, StoreError, StoreFullError, StoreInUseError
 from rise_store.records import Storage
 from rise_store.store.backend import IndexKind
+from rise_store.store.embedded.forks import abandon_when_forked
 from rise_store.store.paths import engine_path
 from rise_store.store.payload import INDEXED_FIELDS
 
@@ -111,7 +111,7 @@ class Engine:
         self._shard: edge.EdgeShard | None = None
         self.failed = False  # an error of `reload` closed it
         self._load(config)
-        _open_engines.add(self)
+        abandon_when_forked(self)
 
     @contextmanager
     def using(self, doing: str) -> Iterator[edge.EdgeShard]:
@@ -165,18 +165,6 @@ class Engine:
         check_shard_files(self._folder)
         with engine_errors(self._location, "open a space"):
             self._shard = edge.EdgeShard.load(str(self._folder), config)
-
-
-_open_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
-
-
-def _abandon_all() -> None:
-    for engine in list(_open_engines):
-        engine.abandon()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_abandon_all)
 
 
 def check_shard_files(folder: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from rise_store.errors import StoreError
+from rise_store.store.embedded.catalogue import FILE
 from rise_store.store.embedded.checksums import REMEDY, Checksums
 from rise_store.store.embedded.drafts import LOCK_NAME
 from rise_store.store.embedded.engine import engine_errors
@@ -14,13 +16,21 @@ from rise_store.store.embedded.lock import StoreLock
 from rise_store.store.findings import Findings
 
 _OURS = {"store.json", "lock", "spaces", "catalogue", "store.json.tmp", LOCK_NAME}
+_OURS_OF_CATALOGUE = {FILE, f"{FILE}-wal"}
 _OURS_OF_SPACE = {"space.json", "tables.npz", "state.json", "state.json.tmp", "points"}
 
 
-def inspect_folder(
-    root: Path, findings: Findings, progress: Callable[[str, int, int], None]
-) -> tuple[list[str], list[str]]:
-    """Compare every file below `root` with its checksum; the names of the whole spaces, and of the damaged ones.
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What may be opened."""
+
+    spaces: list[str]  # names of the whole ones
+    damaged: list[str]  # of the others
+    catalogue: bool | None  # whether it is whole; None where there is none
+
+
+def inspect_folder(root: Path, findings: Findings, progress: Callable[[str, int, int], None]) -> Inspected:
+    """Compare every file below `root` with its checksum.
 
     `StoreInUseError` when a process has the store open; `StoreError` when the folder is no store.
     """
@@ -35,7 +45,11 @@ def inspect_folder(
             spaces = [path for path in entries if path not in leftovers]
             _find_orphans(root, spaces, len(leftovers), findings)
             damaged = [space.name for space in spaces if not _is_whole(folder, space, findings, progress)]
-            return [space.name for space in spaces if space.name not in damaged], damaged
+            whole = [space.name for space in spaces if space.name not in damaged]
+            catalogue = folder.catalogue
+            return Inspected(
+                whole, damaged, _has_whole_files(catalogue, None, findings, progress) if catalogue.is_dir() else None
+            )
     finally:
         lock.release()
 
@@ -47,6 +61,12 @@ def _find_orphans(root: Path, spaces: list[Path], leftovers: int, findings: Find
             entries += [
                 path for path in space.iterdir() if path.name not in _OURS_OF_SPACE and "checksums." not in path.name
             ]
+    if (catalogue := root / "catalogue").is_dir():
+        entries += [
+            path
+            for path in catalogue.iterdir()
+            if path.name not in _OURS_OF_CATALOGUE and "checksums." not in path.name
+        ]
     for path in sorted(entries):
         findings.add(None, "orphans", path, "belongs to nothing in the store", "Move it away, or delete it")
     note = (
@@ -56,20 +76,30 @@ def _find_orphans(root: Path, spaces: list[Path], leftovers: int, findings: Find
 
 
 def _is_whole(folder: StoreFolder, space: Path, findings: Findings, progress: Callable[[str, int, int], None]) -> bool:
-    name = space.name
+    try:
+        folder.space(space.name)  # its record is there, and has the fingerprint that the folder is called after
+    except StoreError as error:
+        findings.add(space.name, "files", space, str(error), REMEDY)
+        return False
+    return _has_whole_files(space, space.name, findings, progress)
+
+
+def _has_whole_files(
+    part: Path, name: str | None, findings: Findings, progress: Callable[[str, int, int], None]
+) -> bool:
+    """Compare the files of the space `name`, or of the catalogue, with their checksums."""
     whole = True
     try:
-        folder.space(name)  # its record is there, and has the fingerprint that the folder is called after
-        sums = Checksums(space)
+        sums = Checksums(part)
     except StoreError as error:
-        findings.add(name, "files", space, str(error), REMEDY)
+        findings.add(name, "files", part, str(error), REMEDY)
         return False
     done = 0
 
     def count(files: int) -> None:
         nonlocal done
         done += files
-        progress(f"files of {name}", done, len(sums.sums))
+        progress(f"files of {part.name}", done, len(sums.sums))
 
     for problem in sums.problems(count):
         findings.add(name, "files", problem.path, problem.problem, REMEDY)
@@ -77,7 +107,7 @@ def _is_whole(folder: StoreFolder, space: Path, findings: Findings, progress: Ca
     for path in sums.unknown():
         if not path.startswith("points/"):
             continue  # an orphan, if it is not ours
-        findings.add(name, "files", space / path, "appeared after the store was closed", "Move it away, or delete it")
+        findings.add(name, "files", part / path, "appeared after the store was closed", "Move it away, or delete it")
         whole = False
     note = None
     if not sums.clean:

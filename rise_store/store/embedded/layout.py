@@ -9,6 +9,9 @@ spaces/<fingerprint>/
     checksums.json            size, time of change and digest of each file at the last clean close; while the space is
                               open, and after a process that died, it is called checksums.stale.json
     points/                   the shard of the embedded engine
+catalogue/                    made when it is first asked for
+    documents.sqlite          what the store knows beside its points, and while it is open documents.sqlite-wal, its log
+    checksums.json            as that of a space
 spaces/.new-*                 a space that was being created when its process died; removed at the next opening
 """
 
@@ -32,8 +35,10 @@ from rise_store.records import Space
 from rise_store.store.embedded.disk import sync, sync_tree, write_atomically
 from rise_store.version import __version__
 
-FORMAT_VERSION = 2  # since 2, space.json may say how vectors are kept; without it they are float16
-_OLDER_FORMATS = (1,)
+# Since 2, space.json may say how vectors are kept; without it they are float16. Since 3 there may be tombstones in a
+# catalogue, which older releases would not honour.
+FORMAT_VERSION = 3
+_OLDER_FORMATS = (1, 2)
 _DRAFT_PREFIX = ".new-"
 _FINGERPRINT = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]*")
 
@@ -69,6 +74,7 @@ class StoreFolder:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._spaces = root / "spaces"
+        self.catalogue = root / "catalogue"
 
     @property
     def exists(self) -> bool:
@@ -80,6 +86,7 @@ class StoreFolder:
         if not self._spaces.is_dir() or any(self._spaces.iterdir()):
             return
         self._spaces.rmdir()
+        shutil.rmtree(self.catalogue, ignore_errors=True)
         for name in ("store.json", "lock"):
             (self.root / name).unlink(missing_ok=True)
         if not any(self.root.iterdir()):

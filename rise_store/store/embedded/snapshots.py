@@ -35,15 +35,16 @@ def write_snapshot(root: Path, folder: Path, progress: FileProgress) -> Snapshot
     lock = StoreLock(root)
     try:
         spaces = _space_folders(root)
-        unclean = [space for space in spaces if not Checksums(space).clean]
+        parts = [*spaces, *(path for path in [root / "catalogue"] if path.is_dir())]
+        unclean = [part for part in parts if not Checksums(part).clean]
         if unclean:
             raise StoreError(f"the store at {root} was opened by another process meanwhile. Take the snapshot again")
         with engine_errors(str(folder), "write the snapshot"), draft_of(folder) as draft:
             require_free(draft, size_bytes(root) + _SPARE_BYTES, "take a snapshot", str(folder))
-            paths = ["store.json", *(path for space in spaces for path in _files_below(space, root))]
+            paths = ["store.json", *(path for part in parts for path in _files_below(part, root))]
             files = _copy_all(root, draft, paths, progress)
-            for space in spaces:
-                _check_copies(space, {file.path for file in files}, root)
+            for part in parts:
+                _check_copies(part, {file.path for file in files}, root)
             manifest = write_manifest(draft, new_manifest("embedded", [space.name for space in spaces], files))
     finally:
         lock.release()
@@ -68,6 +69,8 @@ def restore_snapshot(folder: Path, root: Path, progress: FileProgress) -> Snapsh
             opened = {space.fingerprint for space in store.spaces()}
             for fingerprint in opened:
                 store.open_collection(fingerprint)
+            if (draft / "catalogue").is_dir():
+                store.catalogue()
         if opened != set(manifest.spaces):
             raise StoreError(f"the snapshot in {folder} has the spaces {sorted(opened)}, not those of its manifest")
     return manifest
@@ -79,15 +82,17 @@ def _close_cleanly(root: Path) -> None:
         for space in store.spaces():
             if not Checksums(root / "spaces" / space.fingerprint).clean:
                 store.open_collection(space.fingerprint)
+        if (catalogue := root / "catalogue").is_dir() and not Checksums(catalogue).clean:
+            store.catalogue()
 
 
-def _check_copies(space: Path, copied: set[str], root: Path) -> None:
+def _check_copies(part: Path, copied: set[str], root: Path) -> None:
     """Damage in the store is better found when it is copied than when it is restored."""
-    for problem in Checksums(space).problems():
+    for problem in Checksums(part).problems():
         raise StoreError(
             f"{problem.path} {problem.problem}. No snapshot was taken; run `rise-store verify` on the store"
         )
-    missing = [path for path in _files_below(space, root) if path not in copied]
+    missing = [path for path in _files_below(part, root) if path not in copied]
     if missing:
         raise StoreError(f"the store at {root} changed while it was copied. Take the snapshot again")
 
@@ -96,8 +101,8 @@ def _space_folders(root: Path) -> list[Path]:
     return sorted(path for path in (root / "spaces").iterdir() if not path.name.startswith("."))
 
 
-def _files_below(space: Path, root: Path) -> list[str]:
-    return sorted(path.relative_to(root).as_posix() for path in space.rglob("*") if path.is_file())
+def _files_below(part: Path, root: Path) -> list[str]:
+    return sorted(path.relative_to(root).as_posix() for path in part.rglob("*") if path.is_file())
 
 
 def _copy_all(source: Path, target: Path, paths: list[str], progress: FileProgress) -> list[SnapshotFile]:

@@ -13,7 +13,7 @@ from rise_store.records import Space
 from rise_store.store.backend import Tables
 from rise_store.store.payload import INDEXED_FIELDS
 from rise_store.store.server.calls import Calls
-from rise_store.store.server.catalogue import Catalogue
+from rise_store.store.server.catalogue import SpaceRecords
 from rise_store.store.server.collection import ServerCollection
 from rise_store.store.server.connection import DEFAULT_NAME, Connection
 from rise_store.store.server.documents import ServerCatalogue
@@ -32,14 +32,14 @@ class ServerBackend:
     def __init__(self, connection: Connection, name: str = DEFAULT_NAME, *, create: bool = False) -> None:
         self.location = connection.location
         self.connection = connection
-        self.space_records = Catalogue(connection, name)
+        self._records = SpaceRecords(connection, name)
         self._mutex = threading.RLock()
         self._collections: dict[str, ServerCollection] = {}
         self._documents: ServerCatalogue | None = None
         try:
             self._placement = Placement.from_environment()
             self._version = connection.server_version()
-            self._made = self.space_records.exists()
+            self._made = self._records.exists()
             if not self._made and not create:
                 raise StoreError(
                     f"there is no rise_store store {name!r} on the server at {self.location}. Check the URL; ingesting "
@@ -51,7 +51,7 @@ class ServerBackend:
 
     def spaces(self) -> list[Space]:
         """The spaces of the store, oldest first."""
-        return self.space_records.spaces() if self._is_made() else []
+        return self._records.spaces() if self._is_made() else []
 
     def create_space(self, space: Space, tables: Tables) -> ServerCollection:
         """Create the collection of a new space and keep its sketch tables in the catalogue; all or nothing.
@@ -65,15 +65,15 @@ class ServerBackend:
                 f"the tables of space {space.fingerprint} have SHA-256 {found}, but the space states "
                 f"{space.tables_sha256}. Create the space with the tables that it was made with"
             )
-        collection = self.space_records.collection_of(space.fingerprint)
+        collection = self._records.collection_of(space.fingerprint)
         self._check_storage(space)
         with self._mutex:
             self._make()
-            if self.space_records.find_space(space.fingerprint) is not None:
-                raise self.space_records.already_there(space.fingerprint)
+            if self._records.find_space(space.fingerprint) is not None:
+                raise self._records.already_there(space.fingerprint)
             self._create_collection(collection, space)
-            self.space_records.write_tables(space, tables)
-            self.space_records.commit(space)
+            self._records.write_tables(space, tables)
+            self._records.commit(space)
             return self.open_collection(space.fingerprint)
 
     def open_collection(self, fingerprint: str) -> ServerCollection:
@@ -81,7 +81,7 @@ class ServerBackend:
         with self._mutex:
             if self.connection.closed or fingerprint not in self._collections:
                 space = self._space(fingerprint)
-                collection = self.space_records.collection_of(fingerprint)
+                collection = self._records.collection_of(fingerprint)
                 if not Calls(self.connection, collection).exists():
                     raise StoreError(
                         f"the server at {self.location} has lost the collection {collection} of space {fingerprint}. "
@@ -92,15 +92,19 @@ class ServerBackend:
 
     def tables(self, fingerprint: str) -> dict[str, npt.NDArray[Any]]:
         """The sketch tables that were kept with a space; `StoreError` when they are damaged."""
-        return self.space_records.read_tables(self._space(fingerprint))
+        return self._records.read_tables(self._space(fingerprint))
 
     def catalogue(self) -> ServerCatalogue:
         """The catalogue of the store, which is made with it."""
         with self._mutex:
             self._make()
             if self._documents is None:
-                self._documents = ServerCatalogue(Calls(self.connection, self.space_records.collection))
+                self._documents = ServerCatalogue(self._records, Calls(self.connection, self._records.collection))
             return self._documents
+
+    def catalogue_bytes(self) -> None:
+        """None: a server does not say how much disk a collection takes."""
+        return
 
     def close(self) -> None:
         """Hang up; closing twice is fine. A store that was to be created and got no space is made now, empty."""
@@ -125,21 +129,21 @@ class ServerBackend:
 
     def _is_made(self) -> bool:
         # Somebody else may have made it by now.
-        self._made = self._made or self.space_records.exists()
+        self._made = self._made or self._records.exists()
         if self._made and self.connection.closed:
             raise StoreError(f"the store at {self.location} is closed. Open it again")
         return self._made
 
     def _make(self) -> None:
         if not self._is_made():
-            self.space_records.create(self._placement)
+            self._records.create(self._placement)
             self._made = True
 
     def _space(self, fingerprint: str) -> Space:
         if not self._is_made():
-            self.space_records.collection_of(fingerprint)
+            self._records.collection_of(fingerprint)
             raise StoreError(f"the store at {self.location} has no space {fingerprint!r}. Its spaces: none")
-        return self.space_records.space(fingerprint)
+        return self._records.space(fingerprint)
 
     def _check_storage(self, space: Space) -> None:
         if space.storage.vectors == "turbo8" and self._version is not None and self._version < TURBO8_SINCE:
@@ -158,8 +162,8 @@ class ServerBackend:
         if difference is None and (rows := calls.count(None)):
             difference = f"it holds {rows:,} rows, which could be ones that were deleted since"
         if difference is not None:
-            if self.space_records.find_space(space.fingerprint) is not None:  # made, perhaps filled, since we looked
-                raise self.space_records.already_there(space.fingerprint)
+            if self._records.find_space(space.fingerprint) is not None:  # made, perhaps filled, since we looked
+                raise self._records.already_there(space.fingerprint)
             # Deleting it here could take it from somebody who is creating the space at this moment.
             raise StoreError(
                 f"the server at {self.location} has a collection {name} that belongs to no space and cannot be used: "

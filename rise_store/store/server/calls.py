@@ -33,15 +33,15 @@ class Calls:
 
     def insert(self, id: UUID, document: Payload) -> None:
         """Insert a document of the catalogue unless there is one of this id."""
-        points = [models.PointStruct(id=str(id), vector=[0.0], payload=document)]
-        mode = models.UpdateMode.INSERT_ONLY
-        self.connection.call(
-            "write the catalogue", lambda client: client.upsert(self.name, points, wait=True, update_mode=mode)
-        )
+        point = models.PointStruct(id=str(id), vector=[0.0], payload=document)
+        self.put([point], models.UpdateMode.INSERT_ONLY)
 
-    def put(self, documents: Sequence[models.PointStruct]) -> None:
-        """Insert or replace documents of the catalogue."""
-        self.connection.call("write the catalogue", lambda client: client.upsert(self.name, list(documents), wait=True))
+    def put(self, documents: Sequence[models.PointStruct], mode: models.UpdateMode | None = None) -> None:
+        """Insert or replace documents of the catalogue, or what the mode says."""
+        self.connection.call(
+            "write the catalogue",
+            lambda client: client.upsert(self.name, list(documents), wait=True, update_mode=mode),
+        )
 
     def overwrite_payloads(self, payloads: Sequence[tuple[UUID, Payload]]) -> None:
         """Replace payloads of stored points."""
@@ -51,6 +51,13 @@ class Calls:
         ]
         self.connection.call(
             "store payloads", lambda client: client.batch_update_points(self.name, operations, wait=True)
+        )
+
+    def set_payload(self, fields: Payload, filter: models.Filter | None) -> None:
+        """Set these fields in the payloads of all points that the filter lets through."""
+        selector = models.FilterSelector(filter=filter or models.Filter())
+        self.connection.call(
+            "mark rows", lambda client: client.set_payload(self.name, fields, points=selector, wait=True)
         )
 
     def delete(self, selector: models.PointIdsList | models.FilterSelector) -> None:

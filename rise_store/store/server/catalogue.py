@@ -5,6 +5,7 @@ exists once, however often and by however many it is written:
 
 kind "store"     format, created_at, created_with
 kind "space"     fingerprint, and the Space record as JSON text; written last, it makes the space exist
+other kinds      key, owner, and the document as JSON text: see `documents.py`
 kind "tables"    fingerprint, sha256 of the sketch tables, part, and data: a part of their npz archive, compressed and
                  in base64, of at most 1 MiB
 
@@ -37,7 +38,9 @@ from rise_store.store.tables import load_tables, write_tables
 from rise_store.version import __version__
 
 CATALOGUE = "catalogue"  # the part of its name where collections of spaces have a fingerprint
-FORMAT_VERSION = 1
+KINDS = ("store", "space", "tables")
+FORMAT_VERSION = 2  # since 2, there may be tombstones among the documents, which older releases would not honour
+_OLDER_FORMATS = (1,)
 PART_BYTES = 700_000  # of the archive: in base64 less than 1 MiB, even where it cannot be compressed
 
 _FINGERPRINT = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]*")
@@ -45,8 +48,8 @@ _NAMESPACE = UUID("0e6a4c55-6f0f-4d0c-9d55-1d2a1c1b7c86")  # of the ids of docum
 _PAGE_DOCUMENTS = 8  # of up to 1 MiB
 
 
-class Catalogue:
-    """The catalogue of the store `name` on a server."""
+class SpaceRecords:
+    """What makes the store `name` on a server and its spaces: documents in its catalogue."""
 
     def __init__(self, connection: Connection, name: str) -> None:
         self._connection = connection
@@ -67,7 +70,7 @@ class Catalogue:
         header = self._document(_id("store"))
         if header is None:  # the process that was creating it died, or is not done
             return False
-        if header.get("format") != FORMAT_VERSION:
+        if header.get("format") not in (*_OLDER_FORMATS, FORMAT_VERSION):
             raise StoreError(
                 f"the store at {self._connection.location} has format {header.get('format')!r}; this rise_store "
                 f"({__version__}) reads format {FORMAT_VERSION}. Use the release that wrote it: "
@@ -78,7 +81,7 @@ class Catalogue:
     def create(self, placement: Placement) -> None:
         """Make the store, unless it exists; several may do this at once."""
         self._calls.create(catalogue_schema(placement))
-        for field in ("kind", "fingerprint"):
+        for field in ("kind", "fingerprint", "owner"):
             self._calls.create_index(field, "keyword")
         header = {
             "kind": "store",
@@ -87,6 +90,13 @@ class Catalogue:
             "created_with": __version__,
         }
         self._calls.insert(_id("store"), header)
+
+    def upgrade(self) -> None:
+        """Have older releases refuse a store of theirs; call it before something is written that they do not know."""
+        header = self._document(_id("store"))
+        if header is not None and header.get("format") in _OLDER_FORMATS:
+            point = models.PointStruct(id=str(_id("store")), vector=[0.0], payload={**header, "format": FORMAT_VERSION})
+            self._calls.put([point])
 
     def spaces(self) -> list[Space]:
         """The spaces, oldest first; `StoreError` when the record of one is damaged."""

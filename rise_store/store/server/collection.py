@@ -16,7 +16,7 @@ from rise_store.store.batches import batches
 from rise_store.store.filters import Filter
 from rise_store.store.json_values import encoded_bytes
 from rise_store.store.paths import engine_path, join_path, parse_path
-from rise_store.store.payload import check_keyword_field, describe_example
+from rise_store.store.payload import check_keyword_field, check_mark, describe_example
 from rise_store.store.requests import LARGEST, check_limit, check_requests
 from rise_store.store.selection import read_payload
 from rise_store.store.server.answers import answers
@@ -70,6 +70,13 @@ class ServerCollection:
             raise StoreError(f"{len(unknown)} of {len(encoded)} points are not stored, among them {some}. Upsert them")
         for batch in batches(encoded.items(), BATCH_ROWS, most_bytes=BATCH_BYTES, size=lambda i: encoded_bytes(i[1])):
             self._calls.overwrite_payloads(batch)
+
+    def mark(self, where: Filter, field: str, value: str) -> None:
+        """Set a keyword field of our own on every point that the filter lets through, in one call."""
+        check_mark(field, value)
+        if field not in self._indexes():  # of a release that did not know the field
+            self.create_index(field, "keyword")
+        self._calls.set_payload({field: value}, self._filter(where))
 
     def delete(self, ids: Iterable[UUID]) -> None:
         """Delete points; unknown ids are ignored. Their bytes stay in the server's files until it rewrites these."""

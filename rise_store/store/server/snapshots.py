@@ -21,7 +21,7 @@ import httpx
 from rise_store.errors import StoreError
 from rise_store.records import SnapshotFile
 from rise_store.store.server.backend import ServerBackend
-from rise_store.store.server.catalogue import CATALOGUE, Catalogue
+from rise_store.store.server.catalogue import CATALOGUE, SpaceRecords
 from rise_store.store.server.connection import Address, api_key, connect
 
 SUFFIX = ".snapshot"
@@ -97,7 +97,7 @@ def _check_vacant(location: str, address: Address) -> None:
     connection = connect(location)
     try:
         connection.server_version()
-        taken = Catalogue(connection, address.name).exists()
+        taken = SpaceRecords(connection, address.name).exists()
     finally:
         connection.close()
     if taken:
