@@ -52,9 +52,9 @@ def test_exported_names() -> None:
         "SpaceMismatchError",
         "StoreError",
         "StoreFullError",
-        "StoreUnreachableError",
         "StoreInUseError",
         "StoreInfo",
+        "StoreUnreachableError",
         "VerifyReport",
         "Weights",
         "__version__",
@@ -65,7 +65,7 @@ def test_exported_names() -> None:
 
 def test_every_error_is_a_rise_store_error_with_an_exit_code() -> None:
     errors = [getattr(rise_store, name) for name in rise_store.__all__ if name.endswith("Error")]
-    assert len(errors) == 10
+    assert len(errors) == 11
     for error in (*errors, rise_store.Interrupted):
         assert issubclass(error, rise_store.RiseStoreError)
         assert error.exit_code == 2

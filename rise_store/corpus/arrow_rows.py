@@ -11,7 +11,7 @@ from rise_store.corpus.sources import RawRow, RejectedRow
 from rise_store.errors import InputError
 from rise_store.records import RowOrigin
 
-ROWS_A_BATCH = 256
+ROWS_A_BATCH = 64
 """Rows that are held as Python objects at a time."""
 
 

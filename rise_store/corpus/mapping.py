@@ -134,11 +134,12 @@ def _metadata(mapped: dict[str, Any], extra: dict[str, Any], inner: list[tuple[P
         raise InputError('"metadata" is no object, so that no field can be mapped into it')
     metadata = dict(own or {})
     for name, value in extra.items():
-        if metadata.setdefault(name, value) is not value:
+        if metadata.setdefault(name, value) != value:
             raise InputError(f"field {name!r} and the field of that name in its metadata are both there; map one")
     for path, value in inner:
-        if path[0] not in OWN_FIELDS:
-            mapped.pop(path[0], None)  # the mapping's own field takes the place of one that has its name
+        top = mapped.pop(path[0], MISSING) if path[0] not in OWN_FIELDS else MISSING
+        if top is not MISSING and len(path) > 1:  # the mapped field goes into that one, else in its place
+            metadata.setdefault(path[0], top)
         _put(metadata, path, value)
     return metadata
 

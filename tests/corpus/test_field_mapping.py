@@ -110,6 +110,21 @@ def test_metadata_of_the_mapping_goes_before_a_field_of_that_name() -> None:
     assert parse_mapping({"metadata": "meta"})({"text": "t", "meta": {"a": 1}}) == {"text": "t", "metadata": {"a": 1}}
 
 
+def test_metadata_is_joined_and_never_lost() -> None:
+    row = {"text": "t", "by": "Ann", "info": {"page": 1}, "metadata": {"topic": "x"}}
+    assert parse_mapping("metadata.info.author=by")(row) == {
+        "text": "t",
+        "metadata": {"topic": "x", "info": {"page": 1, "author": "Ann"}},
+    }
+    assert row["info"] == {"page": 1}  # the row itself stays as it is
+    with pytest.raises(InputError, match=r"metadata.info.author cannot be put in: 'info' is no object in this row"):
+        parse_mapping("metadata.info.author=by")({"by": "Ann", "info": "x"})
+    with pytest.raises(InputError, match="'text' and the field of that name in its metadata are both there"):
+        parse_mapping("text=body")({"text": "a", "body": "b", "metadata": {"text": "c"}})
+    with pytest.raises(InputError, match='"metadata" is no object'):
+        parse_mapping("metadata.author=by")({"text": "a", "by": "b", "metadata": "c"})
+
+
 def test_a_template_makes_the_text(tmp_path: Path) -> None:
     file = write(
         tmp_path / "a.jsonl",

@@ -15,7 +15,7 @@ from rise_store.corpus.sources import RawRow, RejectedRow
 from rise_store.errors import InputError
 from rise_store.records import RowOrigin, SourceManifest
 
-ROWS_A_FETCH = 256
+ROWS_A_FETCH = 64
 
 
 class SqlQuery:
