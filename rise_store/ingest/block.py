@@ -48,6 +48,7 @@ class RunContext:
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     tombstones: Tombstones | None = None
     strict: bool = False  # whether a row whose own licence SPDX does not know is rejected
+    growing: bool = False  # whether a place in a source may hold another row later on in the run, as in a watch
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,8 @@ def plan_block(
     for row in rows:
         before = stored[row.id].payload if row.id in stored else {}
         own = before.get("run_id") == run.id
-        again = own and is_same_row(before, row.example.origin)  # what another attempt of the run had stored
+        # What the run has of this very row, another attempt has stored: one that was killed, or is at work too.
+        again = own and not run.growing and is_same_row(before, row.example.origin)
         if own and not again:
             superseding.add(row.id)
         if before.get("content_sha256") != row.payload["content_sha256"]:

@@ -106,12 +106,13 @@ class RunLedger:
 
     def record(self, receipt: Receipt) -> None:
         """Keep a receipt; call it once the store has acknowledged the block."""
-        write_receipt(self._catalogue, self.run, receipt)
         covered = self._covered + receipt.last - receipt.first + 1
+        write_receipt(self._catalogue, self.run, receipt)
         if time.monotonic() >= self._told + PROGRESS_SECONDS:
             write_progress(self._catalogue, self.run, covered)
             self._told = time.monotonic()
-        self._covered = covered  # from here on nothing fails: a receipt that is recorded once more is counted once
+        # Counted once all is written: when the store is away, it is the whole of this that is repeated.
+        self._covered = covered
         self.counts = self.counts + receipt.counts
         self.reasons = (self.reasons + _reasons([receipt]))[:MAX_REASONS]
         if receipt.unknown_licenses:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -129,3 +130,37 @@ def test_a_rejected_row_is_shown_with_its_run(command: Command, store: Path, ing
     shown = command("run", run["id"], "--store", store).out
     assert "not stored: stories.jsonl:2: malformed JSON" in shown
     assert "1 new, 1 rejected" in shown
+
+
+def test_a_killed_run_is_resumed_by_the_same_command(command: Command, store: Path, ingest: Command) -> None:
+    class Kill(BaseException):
+        """A process that ends."""
+
+    def die(*_: object) -> None:
+        raise Kill
+
+    with patch("rise_store.ingest.ledger.named_by", die), pytest.raises(Kill):
+        ingest(story_rows(4), "--dataset", "stories")
+    (run,) = command("runs", "--store", store, "--format", "json").json
+    assert (run["state"], run["covered"], run["counts"]) == ("RUNNING", 4, None)
+    table = command("runs", "--store", store).out
+    assert re.search(r"RUNNING\s+4\s+-", table)
+    with patch("rise_store.cli.output_runs.SILENCE", 0):
+        assert "RUNNING, no news for" in command("run", run["id"], "--store", store).out
+    done = ingest(story_rows(4), "--dataset", "stories")
+    assert (done.code, done.err) == (0, f"resuming run {run['id']}: 4 rows are done\n")
+    assert done.out.startswith("stories: 4 new")
+
+
+def test_a_run_that_does_not_add_up_ends_with_exit_code_2(command: Command, store: Path, ingest: Command) -> None:
+    with patch("rise_store.ingest.ledger.named_by", lambda run, collection: 3):
+        done = ingest(story_rows(4), "--dataset", "stories")
+    assert done.out.startswith("stories: 4 new")
+    assert re.fullmatch(r"run \S+ does not add up: 1 of the 4 examples .* they were deleted since\. If .*", done.error)
+
+
+def test_rejects_keep_examples_from_vanishing_and_the_command_says_so(command: Command, ingest: Command) -> None:
+    ingest(story_rows(3), "--dataset", "stories", "--dataset-version", "1")
+    done = ingest([*story_rows(1), b"{"], "--dataset", "stories", "--dataset-version", "2", "--max-rejects", "1")
+    assert done.code == 0
+    assert "warning: 2 stored examples are not in version 2 of stories, and were not marked as vanished" in done.err
