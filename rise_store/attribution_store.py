@@ -12,7 +12,6 @@ from typing_extensions import Unpack
 from rise_store.backups import Backups
 from rise_store.encoders import Encoders, LoadOptions, choose_space
 from rise_store.errors import InputError
-from rise_store.ingestion import Ingestion
 from rise_store.provenance import Provenance
 from rise_store.records import (
     AttributionGroups,
@@ -41,6 +40,7 @@ from rise_store.retrieval.recall import DEFAULT_AT_LEAST, DEFAULT_SAMPLE, Recall
 from rise_store.store import Backend, Collection, IndexKind, open_store
 from rise_store.store.sizes import logical_bytes
 from rise_store.stored_examples import StoredExamples
+from rise_store.watching import Watching
 
 if TYPE_CHECKING:
     from rise_store.signature import SignatureEncoder
@@ -52,7 +52,7 @@ class AskOptions(SearchOptions, LoadOptions, total=False):
     """How stored examples are scored and looked for, and how the model is loaded."""
 
 
-class AttributionStore(Ingestion, Provenance, StoredExamples, Backups):
+class AttributionStore(Watching, Provenance, StoredExamples, Backups):
     """A store of training-data signatures on disk, and the questions it answers.
 
     A context manager: leaving it releases the store, which one process at a time can hold.

@@ -37,6 +37,7 @@ from rise_store.records import (
     StoreInfo,
     TombstoneReport,
     VerifyReport,
+    WatchStatus,
 )
 
 PUBLISHED: tuple[type[Record], ...] = (
@@ -70,6 +71,7 @@ PUBLISHED: tuple[type[Record], ...] = (
     StoreInfo,
     TombstoneReport,
     VerifyReport,
+    WatchStatus,
 )
 
 

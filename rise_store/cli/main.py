@@ -27,6 +27,7 @@ from rise_store.cli.snapshot import restore, snapshot
 from rise_store.cli.tombstones import tombstones
 from rise_store.cli.transfer import export, import_, migrate
 from rise_store.cli.verify import verify
+from rise_store.cli.watch import watch
 from rise_store.errors import Interrupted, RiseStoreError
 from rise_store.version import __version__
 
@@ -61,6 +62,7 @@ def cli() -> None:
 cli.add_command(tombstones)
 for command in (ingest, query, info, verify, snapshot, restore, signatures, demo, completion, recall, index):
     cli.add_command(command)
+cli.add_command(watch)
 cli.add_command(preview)
 for command in (delete, compact, annotate, export, import_, migrate):
     cli.add_command(command)

@@ -114,7 +114,7 @@ class ExampleReader:
                     yield row
                     continue
                 fields.saw(row.fields, location)
-                read = self._example(row)
+                read = self.example(row)
                 if isinstance(read, Example) and self._distinct:
                     yield from self._unless_known(read, row, number, index)
                 else:
@@ -125,7 +125,14 @@ class ExampleReader:
         if isinstance(source, TableSource) and source.columns is not None:
             check_columns(self.mapping, source.columns, source.name)
 
-    def _example(self, row: RawRow) -> Example | RejectedRow:
+    def like(self, sources: Iterable[Source], *, distinct: bool = True) -> ExampleReader:
+        """A reader of other sources that reads their rows in the same way."""
+        reader = ExampleReader(sources, distinct=distinct, mapping=self.mapping, chat_template=self._chat_template)
+        reader.render_chat = self.render_chat
+        return reader
+
+    def example(self, row: RawRow) -> Example | RejectedRow:
+        """The example that a row stands for, or why it stands for none."""
         try:
             return parse_row(self._own_layout(row), row.location, row.origin)
         except InputError as error:

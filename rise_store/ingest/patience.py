@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from math import isinf
 from typing import TypeVar
 
 from tenacity import (
@@ -18,7 +19,7 @@ from tenacity import (
 )
 from tenacity.stop import stop_base
 
-from rise_store.errors import StoreUnreachableError
+from rise_store.errors import StoreError, StoreUnreachableError
 
 PATIENCE_S = 300.0
 FIRST_WAIT_S = 1.0
@@ -36,9 +37,18 @@ class Patience:
     """
 
     def __init__(
-        self, seconds: float = PATIENCE_S, *, notify: Notify | None = None, stop: Callable[[], bool] | None = None
+        self,
+        seconds: float = PATIENCE_S,
+        *,
+        notify: Notify | None = None,
+        stop: Callable[[], bool] | None = None,
+        outages: tuple[type[StoreError], ...] = (StoreUnreachableError,),
     ) -> None:
-        """Wait at most `seconds`, tell `notify` when an outage begins and ends, give up as soon as `stop` is true."""
+        """Wait at most `seconds`, tell `notify` when an outage begins and ends, give up as soon as `stop` is true.
+
+        Errors that are `outages` are waited for.
+        """
+        self._outages = outages
         self.seconds = seconds
         self._notify = notify
         self._stop = stop or (lambda: False)
@@ -49,10 +59,10 @@ class Patience:
         """The result of `action`.
 
         Raises:
-            StoreUnreachableError: the store stayed away for too long, or it is time to stop.
+            StoreError: one of the outages: the store stayed away for too long, or it is time to stop.
         """
         retrying = Retrying(
-            retry=retry_if_exception_type(StoreUnreachableError),
+            retry=retry_if_exception_type(self._outages),
             stop=stop_any(stop_after_delay(self.seconds), _StopWhen(self._stop)),
             wait=wait_exponential(FIRST_WAIT_S, max=LONGEST_WAIT_S) + wait_random(0, FIRST_WAIT_S),
             sleep=self._sleep,
@@ -71,7 +81,8 @@ class Patience:
 
     def _begin(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        self._tell(True, f"{str(error).split('. ')[0]}; trying again for up to {self.seconds:,.0f} s")
+        most = "" if isinf(self.seconds) else f" for up to {self.seconds:,.0f} s"
+        self._tell(True, f"{str(error).split('. ')[0]}; trying again{most}")
 
     def _end(self) -> None:
         self._tell(False, "the store answers again")

@@ -52,6 +52,7 @@ from rise_store.records.spaces import (
 )
 from rise_store.records.tombstones import TombstoneReport, TombstoneSet
 from rise_store.records.verification import VerifyCheck, VerifyProblem, VerifyReport
+from rise_store.records.watching import WatchedFile, WatchLag, WatchState, WatchStatus
 
 __all__ = [
     "AnnotateReport",
@@ -111,6 +112,10 @@ __all__ = [
     "VerifyCheck",
     "VerifyProblem",
     "VerifyReport",
+    "WatchLag",
+    "WatchState",
+    "WatchStatus",
+    "WatchedFile",
     "Weights",
     "validated",
 ]
