@@ -98,7 +98,13 @@ class Watching(Ingestion):
         record = validated(Dataset, "dataset", {"name": dataset}) if isinstance(dataset, str) else dataset
         check_dataset_license(record, strict)
         encoder, collection = self._encoders.for_ingest(
-            model, config, loading, space=space, new_space=new_space, storage=StorageChoice(profile, quantization, hnsw)
+            model,
+            config,
+            loading,
+            self._encoders.load,
+            space=space,
+            new_space=new_space,
+            storage=StorageChoice(profile, quantization, hnsw),
         )
         catalogue = self._backend.catalogue()
         registration = register(catalogue, record, strict=strict)
