@@ -13,7 +13,7 @@ from rise_store import InputError
 from rise_store.ingest import DeadLetters
 from rise_store.records import Reject
 from rise_store.signature import SignatureEncoder
-from rise_store.store import Identity, Tombstones
+from rise_store.store import Erasure, Identity, Tombstones
 from tests.ingest.examples import OpenStore, Row, story_rows, write_rows
 
 BROKEN = b'{"id": "broken", "text": '
@@ -81,7 +81,7 @@ def test_anything_that_stood_there_can_be_kept(tmp_path: Path) -> None:
 def test_what_was_erased_leaves_no_text_behind(store: OpenStore, encoder: SignatureEncoder, tmp_path: Path) -> None:
     rows = story_rows(2)
     store.ingest([], dataset="stories", model=encoder)
-    Tombstones(store.backend.catalogue()).add([Identity("stories", rows[1]["id"], "0" * 64)], {})
+    Tombstones(store.backend.catalogue()).add([Identity("stories", rows[1]["id"], "0" * 64)], Erasure.begin())
     report = store.ingest(rows, dataset="stories", model=encoder, rejects=tmp_path / "rejects.jsonl")
     (letter,) = letters(tmp_path / "rejects.jsonl")
     assert (report.new, report.refused, report.state) == (1, 1, "COMPLETE")
