@@ -13,7 +13,7 @@ import pytest
 from rise_store import ConfigError, InputError
 from rise_store.records import Reject, WatchStatus
 from rise_store.signature import SignatureEncoder
-from rise_store.store import Identity, Tombstones
+from rise_store.store import Erasure, Identity, Tombstones
 from tests.ingest.examples import SMALL, OpenStore, story_rows
 from tests.ingest.models import with_nan_at
 from tests.ingest.watch.sessions import append, runs, watch_once, watching
@@ -50,7 +50,7 @@ def test_what_was_erased_does_not_come_back(store: OpenStore, encoder: Signature
     append(file, rows[0])
     watch_once(store, encoder, file)
     tombstones = Tombstones(store.backend.catalogue())
-    tombstones.add([Identity("stories", "row-1", "0" * 64)], {"at": "2026-01-01T00:00:00Z"})
+    tombstones.add([Identity("stories", "row-1", "0" * 64)], Erasure.begin("on request"))
     append(file, *rows[1:])
     report = watch_once(store, encoder, file)
     assert (report.state, report.new, report.refused) == ("COMPLETE", 1, 1)
