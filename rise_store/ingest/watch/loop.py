@@ -13,7 +13,8 @@ from rise_store.ingest.blocks import CHARACTERS_PER_TOKEN
 from rise_store.ingest.patience import Patience
 from rise_store.ingest.schedule import BLOCK_BATCHES
 from rise_store.ingest.watch.arrivals import Arrivals
-from rise_store.ingest.watch.followed import Arrived, Followed, FollowedLines
+from rise_store.ingest.watch.followed import Arrived, Followed
+from rise_store.ingest.watch.growing import FollowedLines
 from rise_store.ingest.watch.health import Health
 from rise_store.ingest.watch.metrics import Metrics
 from rise_store.ingest.watch.registry import Registry

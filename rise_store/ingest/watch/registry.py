@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterable
 
 from rise_store.corpus.remote import is_remote
-from rise_store.ingest.watch.followed import Followed, FollowedLines
+from rise_store.ingest.watch.followed import Followed
+from rise_store.ingest.watch.growing import FollowedLines
 from rise_store.ingest.watch.positions import Position, Positions
 from rise_store.ingest.watch.seen import Seen, see, seen_by_stat
 from rise_store.ingest.watch.targets import Target

@@ -23,8 +23,9 @@ from rise_store.ingest.ledger import RunLedger
 from rise_store.ingest.report import make_report
 from rise_store.ingest.texts import Encoder
 from rise_store.ingest.watch.arrivals import Arrivals
-from rise_store.ingest.watch.followed import Followed, FollowedLines, FollowedWhole
+from rise_store.ingest.watch.followed import Followed
 from rise_store.ingest.watch.formats import Formats
+from rise_store.ingest.watch.growing import FollowedLines
 from rise_store.ingest.watch.health import Health, StatusFile
 from rise_store.ingest.watch.loop import Pace, Surroundings, Watch, patience
 from rise_store.ingest.watch.metrics import Metrics
@@ -33,6 +34,7 @@ from rise_store.ingest.watch.registry import Registry
 from rise_store.ingest.watch.standard_input import FollowedInput
 from rise_store.ingest.watch.storing import Storing
 from rise_store.ingest.watch.targets import make_target
+from rise_store.ingest.watch.whole import FollowedWhole
 from rise_store.records import Dataset, IngestReport, Metadata, Receipt, Run, SourceManifest, WatchStatus
 from rise_store.store import Catalogue, Collection
 

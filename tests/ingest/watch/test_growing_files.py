@@ -189,7 +189,7 @@ def test_a_file_that_could_not_be_opened_is_tried_again(
     with watching(store, encoder, tmp_path, poll=0.2) as session:
         session.wait_for("row-1")
         with monkeypatch.context() as drive:
-            drive.setattr("rise_store.ingest.watch.followed.open_bytes", refused)
+            drive.setattr("rise_store.ingest.watch.growing.open_bytes", refused)
             append(file, *story_rows(1, start=2))
             session.wait(lambda: session.troubles)
         session.wait_for("row-2")

@@ -50,7 +50,7 @@ def test_what_was_erased_does_not_come_back(store: OpenStore, encoder: Signature
     append(file, rows[0])
     watch_once(store, encoder, file)
     tombstones = Tombstones(store.backend.catalogue())
-    tombstones.add([Identity("stories", "row-1", "0" * 64)], Erasure.begin())
+    tombstones.add([Identity("stories", "row-1", "0" * 64)], Erasure.begin("on request"))
     append(file, *rows[1:])
     report = watch_once(store, encoder, file)
     assert (report.state, report.new, report.refused) == ("COMPLETE", 1, 1)
