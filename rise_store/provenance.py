@@ -33,22 +33,19 @@ class Provenance:
         """
         record = validated(Dataset, "dataset", {"name": dataset}) if isinstance(dataset, str) else dataset
         done = register(self._backend.catalogue(), record, unset=unset, strict=strict)
-        return self.dataset(record.name).model_copy(update={"changes": done.changes, "warnings": done.warnings})
+        return self.datasets(record.name)[0].model_copy(update={"changes": done.changes, "warnings": done.warnings})
 
-    def datasets(self) -> list[RegisteredDataset]:
-        """The datasets of the store by name: those that are registered, and those that have examples."""
-        return registered(self._backend.catalogue(), self._all_collections())
-
-    def dataset(self, name: str) -> RegisteredDataset:
-        """One dataset.
+    def datasets(self, name: str | None = None) -> list[RegisteredDataset]:
+        """The datasets of the store by name, or the one of this name: registered ones, and those that have examples.
 
         Raises:
             InputError: the store has none of this name.
         """
-        found = registered(self._backend.catalogue(), self._all_collections(), [name])
-        if not found:
+        names = None if name is None else [name]
+        found = registered(self._backend.catalogue(), self._all_collections(), names)
+        if name is not None and not found:
             raise InputError(f"the store knows no dataset {name[:60]!r}; rise-store datasets lists them")
-        return found[0]
+        return found
 
     def runs(self, *, dataset: str | None = None, state: RunState | None = None, limit: int | None = None) -> list[Run]:
         """Runs of ingestion, those that began last first: of a dataset, in a state, so many of them."""

@@ -35,6 +35,7 @@ from rise_store.records import (
     SnapshotReport,
     Space,
     StoreInfo,
+    TombstoneReport,
     VerifyReport,
 )
 
@@ -67,6 +68,7 @@ PUBLISHED: tuple[type[Record], ...] = (
     SnapshotReport,
     Space,
     StoreInfo,
+    TombstoneReport,
     VerifyReport,
 )
 

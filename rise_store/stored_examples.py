@@ -20,6 +20,7 @@ from rise_store.lifecycle import (
     import_index,
     migrate_spaces,
     parse_assignments,
+    tombstones_of,
 )
 from rise_store.records import (
     AnnotateReport,
@@ -30,10 +31,23 @@ from rise_store.records import (
     ExportReport,
     ImportReport,
     MigrationReport,
+    TombstoneReport,
     validated,
 )
 from rise_store.retrieval import Where, check_fields, parse_where
-from rise_store.store import OWN_FIELDS, And, Backend, Collection, Exists, Filter, Not, Or, Prefix, open_store
+from rise_store.store import (
+    OWN_FIELDS,
+    And,
+    Backend,
+    Collection,
+    Exists,
+    Filter,
+    Not,
+    Or,
+    Prefix,
+    Tombstones,
+    open_store,
+)
 
 if TYPE_CHECKING:
     from rise_store.signature import SignatureEncoder
@@ -52,6 +66,8 @@ class StoredExamples:
         where: Where = (),
         space: str | None = None,
         yes: bool = False,
+        tombstone: bool = False,
+        reason: str = "",
     ) -> DeleteReport:
         """Delete the examples that all conditions name; without `yes`, only say which.
 
@@ -64,14 +80,41 @@ class StoredExamples:
             space: fingerprint of the only space to look in (its beginning is enough); by default all of them that have
                 the fields of `where`.
             yes: whether to act.
+            tombstone: whether to keep the examples from coming back, under their keys as well as any example of equal
+                content: ingesting and importing them is refused from now on.
+            reason: what the tombstones say; kept as it is, so it should name no content.
 
         Raises:
-            ConfigError: no condition at all, or `ids` is a text.
+            ConfigError: no condition at all, `ids` is a text, or a reason without `tombstone`.
             FilterError: the filter cannot be read, or names a field that no stored example has, also to ask whether it
                 exists.
         """
         filter_, collections = _to_change(where, self._collections(space))
-        return delete_examples(collections, ids=ids, dataset=dataset, where=filter_, act=yes)
+        if reason and not tombstone:
+            raise ConfigError("a reason is kept with tombstones; ask for them too, with --tombstone")
+        return delete_examples(
+            collections,
+            ids=ids,
+            dataset=dataset,
+            where=filter_,
+            act=yes,
+            tombstones=Tombstones(self._backend.catalogue()) if tombstone and yes else None,
+            reason=reason,
+            everywhere=self._collections(None),
+        )
+
+    def tombstones(self, *, lift: str | None = None, yes: bool = False) -> TombstoneReport:
+        """What was erased and may not come back: how much, when and why; nothing says what it was.
+
+        Args:
+            lift: id of a set of tombstones that was made by mistake: with `yes` its examples may come back, but those
+                that another set holds too.
+            yes: whether to lift it.
+
+        Raises:
+            ConfigError: there is no such set.
+        """
+        return tombstones_of(Tombstones(self._backend.catalogue()), lift=lift, act=yes)
 
     def compact(self, *, space: str | None = None) -> CompactReport:
         """Free what deleted and replaced examples left on disk: none of their bytes remain.

@@ -55,7 +55,7 @@ def datasets(name: str | None, store: str, format_: str) -> None:
       rise-store datasets news --store my-store --format json
     """
     with AttributionStore.open(store, create=False) as opened:
-        found = opened.datasets() if name is None else [opened.dataset(name)]
+        found = opened.datasets(name)
     if format_ == "table":
         if name is None:
             print_datasets(console(), found)

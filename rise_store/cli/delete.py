@@ -21,6 +21,8 @@ ONE_SPACE = click.option(
 @click.option("--dataset", metavar="NAME", help="Only examples of this dataset.")
 @where_option
 @click.option("--yes", is_flag=True, help="Delete; without it, only show what would be deleted.")
+@click.option("--tombstone", is_flag=True, help="Keep them from coming back: ingesting and importing them is refused.")
+@click.option("--reason", metavar="TEXT", default="", help="What the tombstones say; it should name no content.")
 @ONE_SPACE
 @format_option("table", "json")
 def delete(
@@ -29,6 +31,8 @@ def delete(
     dataset: str | None,
     where: tuple[str, ...],
     yes: bool,
+    tombstone: bool,
+    reason: str,
     space: str | None,
     format_: str,
 ) -> None:
@@ -41,9 +45,12 @@ def delete(
     Examples:
       rise-store delete --store my-store --dataset forum --where license=unknown
       rise-store delete row-17 row-18 --store my-store --dataset news --yes
+      rise-store delete row-17 --store my-store --tombstone --reason "request 2026-118" --yes
     """
     with AttributionStore.open(store, create=False) as opened:
-        report = opened.delete(ids or None, dataset=dataset, where=where, space=space, yes=yes)
+        report = opened.delete(
+            ids or None, dataset=dataset, where=where, space=space, yes=yes, tombstone=tombstone, reason=reason
+        )
     if format_ == "json":
         echo_json(report.model_dump(mode="json"))
     else:

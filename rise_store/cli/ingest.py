@@ -56,7 +56,7 @@ from rise_store.records import Dataset
     show_default=True,
     metavar="FILE",
     help="File for the rows that were not stored, with the reasons; made only when there are any. {run} stands for the "
-    "first 8 characters of the run's id.",
+    "first 8 characters of the run's id. `jq -c .row FILE` gives the rows as they stood, to be mended and ingested.",
 )
 @click.option(
     "--patience",

@@ -24,6 +24,7 @@ from rise_store.cli.recall import recall
 from rise_store.cli.runs import run, runs
 from rise_store.cli.signatures import signatures
 from rise_store.cli.snapshot import restore, snapshot
+from rise_store.cli.tombstones import tombstones
 from rise_store.cli.transfer import export, import_, migrate
 from rise_store.cli.verify import verify
 from rise_store.errors import Interrupted, RiseStoreError
@@ -57,6 +58,7 @@ def cli() -> None:
     """
 
 
+cli.add_command(tombstones)
 for command in (ingest, query, info, verify, snapshot, restore, signatures, demo, completion, recall, index):
     cli.add_command(command)
 cli.add_command(preview)

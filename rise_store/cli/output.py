@@ -200,6 +200,8 @@ def print_info(out: Console, info: StoreInfo) -> None:
         for name, value in rows:
             table.add_row(name, Text(value))
         out.print(table)
+    if info.catalogue_bytes:
+        out.print(f"catalogue of datasets, runs, receipts and tombstones: {info.catalogue_bytes / 2**20:,.1f} MiB")
 
 
 def _size(held: SpaceInfo) -> str:

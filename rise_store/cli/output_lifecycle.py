@@ -14,6 +14,7 @@ from rise_store.records import (
     ExportReport,
     ImportReport,
     MigrationReport,
+    TombstoneReport,
 )
 
 
@@ -38,6 +39,10 @@ def print_deletion(out: Console, report: DeleteReport) -> None:
         out.print("nothing deleted; add --yes")
     else:
         out.print(f"{report.deleted:,} deleted; their bytes stay on disk until rise-store compact")
+    if report.erasure is not None:
+        out.print(f"tombstones {report.erasure}: {_examples(report.tombstones)} may not come back")
+    if report.equal_elsewhere:
+        out.print(f"kept, though of equal content: {_examples(report.equal_elsewhere)}")
 
 
 def print_compaction(out: Console, report: CompactReport) -> None:
@@ -64,6 +69,8 @@ def print_export(out: Console, report: ExportReport) -> None:
 def print_import(out: Console, report: ImportReport) -> None:
     """How many rows went where."""
     rejected = f"; not stored: {report.rejected:,} rejected" if report.rejected else ""
+    if report.refused:
+        rejected += f"; {report.refused:,} refused, as they were erased"
     counts = f"{report.new:,} new, {report.replaced:,} replaced, {report.unchanged:,} unchanged{rejected}"
     out.print(Text(f"{report.source}: {counts}"), soft_wrap=True)
     created = ", created for them" if report.created_space else ""
@@ -79,6 +86,10 @@ def print_migration(out: Console, report: MigrationReport) -> None:
             f"verified: {space.examples:,} examples, {space.checked:,} at random compared, largest error of a "
             f"signature {space.largest_error:.2g}{further}"
         )
+        if space.refused:
+            out.print(f"{space.refused:,} refused, as they were erased")
+    if report.documents:
+        out.print(f"{report.documents:,} documents of the catalogue copied")
     out.print(Text(f"{report.source} -> {report.target} in {report.seconds:.1f} s"), soft_wrap=True)
 
 
@@ -86,5 +97,26 @@ def _matches(count: int) -> str:
     return f"{count:,} example matches" if count == 1 else f"{count:,} examples match"
 
 
+def _examples(count: int) -> str:
+    return f"{count:,} example" if count == 1 else f"{count:,} examples"
+
+
 def _size(size: int | None) -> str:
     return "unknown size" if size is None else f"{size / 2**20:,.1f} MiB"
+
+
+def print_tombstones(out: Console, report: TombstoneReport) -> None:
+    """The sets of tombstones, and what was lifted."""
+    if report.sets:
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name in ("set", "erased at", "reason"):
+            table.add_column(name, overflow="fold")
+        table.add_column("examples", justify="right")
+        for one in report.sets:
+            table.add_row(one.id, one.erased_at, Text(one.reason or "-"), f"{one.examples:,}")
+        out.print(table)
+    else:
+        out.print("no tombstones: nothing was erased")
+    if report.lifted is not None:
+        done = "would be lifted; add --yes" if report.dry_run else "lifted"
+        out.print(f"tombstones {report.lifted.id}: {_examples(report.lifted.examples)}, {done}")

@@ -51,7 +51,7 @@ def print_run(out: Console, run: Run, receipts: Sequence[Receipt], *, each: bool
         ("rows", f"{run.covered if run.rows is None else run.rows:,} in {len(receipts):,} blocks"),
         ("examples", _counts(counts)),
         ("shared", f"{counts.shared:,} took the signature of an equal text" if counts.shared else ""),
-        ("tokens", f"{counts.tokens:,}{f', {counts.tokens / seconds:,.0f} a second of work' if seconds else ''}"),
+        ("tokens", f"{counts.tokens:,}, {counts.tokens / seconds:,.0f} a second" if counts.tokens and seconds else ""),
         ("named by", "" if run.found is None else f"{run.found:,} stored examples when it closed"),
         ("vanished", f"{run.vanished:,} examples of earlier versions" if run.vanished else ""),
     ]

@@ -8,6 +8,7 @@ import uuid
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 from rise_store.digests import json_sha256
 from rise_store.ingest.outcomes import spans, total
@@ -56,6 +57,7 @@ class RunLedger:
         space: str,
         sources: tuple[SourceManifest, ...],
         settings: Metadata,
+        mode: Literal["ingest", "watch"] = "ingest",
     ) -> RunLedger:
         """Resume the unfinished run of this very manifest, or begin a new one.
 
@@ -69,6 +71,7 @@ class RunLedger:
             space=space,
             sources=sources,
             settings=settings,
+            mode=mode,
             started_at=now(),
             host=socket.gethostname(),
             created_with=__version__,
@@ -103,15 +106,17 @@ class RunLedger:
 
     def record(self, receipt: Receipt) -> None:
         """Keep a receipt; call it once the store has acknowledged the block."""
+        covered = self._covered + receipt.last - receipt.first + 1
         write_receipt(self._catalogue, self.run, receipt)
+        if time.monotonic() >= self._told + PROGRESS_SECONDS:
+            write_progress(self._catalogue, self.run, covered)
+            self._told = time.monotonic()
+        # Counted once all is written: when the store is away, it is the whole of this that is repeated.
+        self._covered = covered
         self.counts = self.counts + receipt.counts
-        self._covered += receipt.last - receipt.first + 1
         self.reasons = (self.reasons + _reasons([receipt]))[:MAX_REASONS]
         if receipt.unknown_licenses:
             self.unknown_licenses = most_common(Counter(self.unknown_licenses) + Counter(receipt.unknown_licenses))
-        if time.monotonic() >= self._told + PROGRESS_SECONDS:
-            self._told = time.monotonic()
-            write_progress(self._catalogue, self.run, self._covered)
 
     def close(self, collection: Collection, rows: int) -> Run:
         """Reconcile the receipts with what the store holds: COMPLETE when they agree, else FAILED.

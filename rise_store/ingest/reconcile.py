@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rise_store.ingest.outcomes import packed_length, spans, total
 from rise_store.ingest.run_records import read_receipts, read_runs
 from rise_store.records import Receipt, Run, RunCheck
-from rise_store.store import Catalogue, Collection, Equals
+from rise_store.store import Catalogue, Collection, Equals, Tombstones
 
 
 def covered_rows(receipts: Sequence[Receipt]) -> int:
@@ -28,7 +28,11 @@ def missing_examples(run: Run, written: int, found: int, catalogue: Catalogue) -
             f"{found:,} stored examples name the run, and its receipts speak of {written:,}: another process stored "
             "some and was killed before it could write its receipts. Nothing is lost: run the same command again"
         )
-    if others:
+    since = run.started_at[:19]
+    erased = [one for one in Tombstones(catalogue).sets() if one.examples and one.erased_at[:19] >= since]
+    if erased:
+        reason = f"{sum(one.examples for one in erased):,} were erased since, by erasure {erased[-1].id}"
+    elif others:
         also = f" and {len(others) - 1} more" if len(others) > 1 else ""
         reason = f"run {others[0].id}{also} has written to dataset {run.dataset.name!r} since, or they were deleted"
     else:

@@ -8,6 +8,7 @@ from rise_store.lifecycle.import_file import import_file
 from rise_store.lifecycle.import_index import import_index
 from rise_store.lifecycle.migrate import migrate_spaces
 from rise_store.lifecycle.pages import Progress
+from rise_store.lifecycle.tombstones import tombstones_of
 
 __all__ = [
     "Progress",
@@ -19,4 +20,5 @@ __all__ = [
     "import_index",
     "migrate_spaces",
     "parse_assignments",
+    "tombstones_of",
 ]

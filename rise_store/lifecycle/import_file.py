@@ -13,7 +13,7 @@ from rise_store.lifecycle.pages import Progress
 from rise_store.lifecycle.parquet_file import ParquetReader
 from rise_store.lifecycle.rows import Row, Written, target_collection, write_rows
 from rise_store.records import ImportReport
-from rise_store.store import Backend
+from rise_store.store import Backend, Tombstones
 
 
 def import_file(
@@ -41,10 +41,11 @@ def import_file(
         pages = _checked(reader)
         first = list(islice(pages, 1))  # before a space is made for it
         collection, created = target_collection(backend, reader.space, reader.tables, str(source), new_space=new_space)
+        tombstones = Tombstones(backend.catalogue())
         written = Written()
         done = 0
         for page in chain(first, pages):
-            written += write_rows(collection, page)
+            written += write_rows(collection, page, tombstones)
             done += len(page)
             if progress is not None:
                 progress(done, reader.rows)
@@ -56,6 +57,7 @@ def import_file(
         new=written.new,
         replaced=written.replaced,
         unchanged=written.unchanged,
+        refused=written.refused,
         stored=collection.count(),
     )
 

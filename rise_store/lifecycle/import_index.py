@@ -19,7 +19,7 @@ from rise_store.lifecycle.pages import Progress, rows_a_page
 from rise_store.lifecycle.published_index import IndexRow, PublishedIndex
 from rise_store.lifecycle.rows import Row, Written, reason, target_collection, write_rows
 from rise_store.records import ChannelNorms, Dataset, EstimatorConfig, Example, ImportReport, Space
-from rise_store.store import Backend, Vector, build_payload, point_id, tables_sha256
+from rise_store.store import Backend, Tombstones, Vector, build_payload, point_id, tables_sha256
 from rise_store.store.row_check import length
 
 if TYPE_CHECKING:
@@ -79,13 +79,14 @@ def import_index(
     collection, created = target_collection(backend, space, index.tables, str(folder), new_space=new_space)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     run = _Run(collection.space, dataset, str(uuid.uuid4()), now)
+    tombstones = Tombstones(backend.catalogue())
     written = Written()
     rejected = done = 0
     reasons: list[str] = []
     seen: set[UUID] = set()
     for page in index.read(space.dim, size):
         rows, bad = _rows(page, run, seen)
-        written += write_rows(collection, rows, comparing=_COMPARED)
+        written += write_rows(collection, rows, tombstones, comparing=_COMPARED)
         rejected += len(bad)
         reasons += bad[: MAX_REASONS - len(reasons)]
         done += len(page)
@@ -99,6 +100,7 @@ def import_index(
         new=written.new,
         replaced=written.replaced,
         unchanged=written.unchanged,
+        refused=written.refused,
         rejected=rejected,
         rejects=tuple(reasons),
         stored=collection.count(),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
+from uuid import UUID
 
 from rise_store.errors import SpaceMismatchError, StoreError
+from rise_store.lifecycle.documents import copy_documents
 from rise_store.lifecycle.pages import Progress, in_pages, rows_a_page
-from rise_store.lifecycle.rows import PRECISION, distance, same_payload
+from rise_store.lifecycle.rows import PRECISION, distance, identity_of, same_payload
 from rise_store.records import MigratedSpace, MigrationReport, Space
-from rise_store.store import Backend, Collection, Point, StoredPoint
+from rise_store.store import Backend, Collection, Point, StoredPoint, Tombstones
 
 SAMPLE = 200
 
@@ -30,6 +33,7 @@ def migrate_spaces(
 ) -> MigrationReport:
     """Copy spaces with their tables, storage, indexes and points; what the target holds already, equal, is skipped.
 
+    Documents go first, so that what was erased stays erased: such examples are not copied, but counted.
     Points go in the order of their ids, page by page. Repeating it after a crash copies the rest. In the end counts are
     compared, and the payloads and signatures of up to 200 points at random.
 
@@ -48,6 +52,10 @@ def migrate_spaces(
     if not new_space:
         _require_fit(target, spaces)
     totals = {space.fingerprint: source.open_collection(space.fingerprint).count() for space in spaces}
+    documents = 0
+    if source.catalogue_bytes() != 0:
+        documents = copy_documents(source.catalogue(), target.catalogue(), totals)
+    tombstones = Tombstones(target.catalogue())
     done = 0
     reports = []
     for space in spaces:
@@ -55,6 +63,7 @@ def migrate_spaces(
         there = _target(source, target, space)
         precision = _precision(space, there.space)
         copied = unchanged = 0
+        refused: dict[UUID, bool] = {}  # whether the target holds it all the same
         for page in in_pages(here.scroll(with_vectors=True), rows_a_page(space.dim)):
             held = there.retrieve([point.id for point in page], with_vectors=True)
             missing = [
@@ -62,19 +71,23 @@ def migrate_spaces(
                 for point in page
                 if point.vector is not None and not _is_copy(held.get(point.id), point, precision)
             ]
+            unchanged += len(page) - len(missing)
+            erased = tombstones.refused([identity_of(point.payload) for point in missing])
+            refused |= {point.id: point.id in held for point, gone in zip(missing, erased, strict=True) if gone}
+            missing = [point for point in missing if point.id not in refused]
             if missing:
                 there.upsert(missing)
             copied += len(missing)
-            unchanged += len(page) - len(missing)
             done += len(page)
             if progress is not None:
                 progress(done, sum(totals.values()))
         there.tidy()
-        reports.append(_verified(here, there, copied, unchanged))
+        reports.append(_verified(here, there, copied, unchanged, refused))
     return MigrationReport(
         source=source.location,
         target=target.location,
         spaces=tuple(reports),
+        documents=documents,
         seconds=round(time.monotonic() - started, 3),
     )
 
@@ -115,16 +128,19 @@ def _is_copy(held: StoredPoint | None, point: StoredPoint, precision: float) -> 
     return distance(held.vector, point.vector) <= precision
 
 
-def _verified(here: Collection, there: Collection, copied: int, unchanged: int) -> MigratedSpace:
+def _verified(
+    here: Collection, there: Collection, copied: int, unchanged: int, refused: Mapping[UUID, bool]
+) -> MigratedSpace:
     space = here.space
     examples, found = here.count(), there.count()
-    if examples != copied + unchanged or found < examples:
+    expected = examples - sum(not is_held for is_held in refused.values())
+    if examples != copied + unchanged + len(refused) or found < expected:
         raise StoreError(
             f"space {space.fingerprint} has {examples} examples in the source and {found} in the target after "
-            f"{copied + unchanged} were read; nothing else may write to them: run the same command again"
+            f"{copied + unchanged + len(refused)} were read; nothing else may write to them: run the same command again"
         )
     precision = _precision(space, there.space)
-    sample = here.sample(SAMPLE, with_vectors=True)
+    sample = [point for point in here.sample(SAMPLE, with_vectors=True) if point.id not in refused]
     copies = there.retrieve([point.id for point in sample], with_vectors=True)
     largest = 0.0
     for point in sample:
@@ -146,7 +162,8 @@ def _verified(here: Collection, there: Collection, copied: int, unchanged: int) 
         examples=examples,
         copied=copied,
         unchanged=unchanged,
-        only_in_target=found - examples,
+        refused=len(refused),
+        only_in_target=found - expected,
         checked=len(sample),
         largest_error=float(f"{largest:.3g}"),
     )

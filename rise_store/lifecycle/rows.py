@@ -12,10 +12,12 @@ from rise_store.records import Space
 from rise_store.store import (
     Backend,
     Collection,
+    Identity,
     Payload,
     Point,
     StoredPoint,
     Tables,
+    Tombstones,
     Vector,
     tables_sha256,
 )
@@ -50,17 +52,26 @@ class Written:
     new: int = 0
     replaced: int = 0
     unchanged: int = 0
+    refused: int = 0  # erased before
 
     def __add__(self, other: Written) -> Written:
-        return Written(self.new + other.new, self.replaced + other.replaced, self.unchanged + other.unchanged)
+        return Written(
+            self.new + other.new,
+            self.replaced + other.replaced,
+            self.unchanged + other.unchanged,
+            self.refused + other.refused,
+        )
 
 
-def write_rows(collection: Collection, rows: Sequence[Row], *, comparing: Sequence[str] | None = None) -> Written:
+def write_rows(
+    collection: Collection, rows: Sequence[Row], tombstones: Tombstones, *, comparing: Sequence[str] | None = None
+) -> Written:
     """Store the rows that the collection does not hold equal, within the precision of its storage.
 
     Args:
         collection: where they go.
         rows: checked rows of its space; of rows with the same id the last one counts.
+        tombstones: of the store; what was erased is not stored.
         comparing: the only payload fields that make a difference; by default all of them.
     """
     latest = {row.id: row for row in rows}
@@ -69,10 +80,18 @@ def write_rows(collection: Collection, rows: Sequence[Row], *, comparing: Sequen
     different = [
         row for row in latest.values() if row.id not in stored or not _equal(stored[row.id], row, precision, comparing)
     ]
+    erased = tombstones.refused([identity_of(row.payload) for row in different])
+    refused = sum(erased)
+    different = [row for row, is_erased in zip(different, erased, strict=True) if not is_erased]
     if different:
         collection.upsert([Point(row.id, row.vector, row.payload) for row in different])
     new = sum(row.id not in stored for row in different)
-    return Written(new, len(different) - new, len(rows) - len(different))
+    return Written(new, len(different) - new, len(rows) - len(different) - refused, refused)
+
+
+def identity_of(payload: Payload) -> Identity:
+    """What tombstones recognise the example of a stored payload by."""
+    return Identity(payload["dataset"], payload["example_id"], payload["content_sha256"])
 
 
 def distance(one: Vector, other: Vector) -> float:

@@ -50,6 +50,7 @@ from rise_store.records.spaces import (
     Storage,
     StoreInfo,
 )
+from rise_store.records.tombstones import TombstoneReport, TombstoneSet
 from rise_store.records.verification import VerifyCheck, VerifyProblem, VerifyReport
 
 __all__ = [
@@ -105,6 +106,8 @@ __all__ = [
     "SpaceInfo",
     "Storage",
     "StoreInfo",
+    "TombstoneReport",
+    "TombstoneSet",
     "VerifyCheck",
     "VerifyProblem",
     "VerifyReport",

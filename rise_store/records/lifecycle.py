@@ -25,6 +25,11 @@ class DeleteReport(Record):
     sample: tuple[ExampleSummary, ...] = Field(description="at most 5 of them")
     datasets: dict[str, int] = Field(description="matched examples by dataset")
     unknown_ids: tuple[str, ...] = Field((), description="example ids that were named and are not stored")
+    erasure: str | None = Field(None, description="id of the tombstones; null where none were made")
+    tombstones: int = Field(0, description="examples that may not come back and could before")
+    equal_elsewhere: int = Field(
+        0, description="stored examples whose content equals one that was given a tombstone; they are kept"
+    )
 
 
 class CompactedSpace(Record):
@@ -73,6 +78,7 @@ class ImportReport(Record):
     replaced: int = Field(description="examples that were stored with another signature or payload")
     unchanged: int = Field(description="examples that were stored already, equal")
     rejected: int = Field(0, description="rows that cannot be stored")
+    refused: int = Field(0, description="examples that were erased, and may not come back")
     rejects: tuple[str, ...] = Field((), description="the first 100 reasons, each with its file and row")
     stored: int = Field(description="examples in the space after the import")
 
@@ -84,6 +90,7 @@ class MigratedSpace(Record):
     examples: int = Field(description="examples in the source")
     copied: int
     unchanged: int = Field(description="examples that the target had already, equal")
+    refused: int = Field(0, description="examples that were erased, in one of the stores, and were not copied")
     only_in_target: int = Field(description="examples that the target has and the source has not")
     checked: int = Field(description="examples at random whose signature and payload were compared afterwards")
     largest_error: float = Field(description="largest distance of two signatures among them; a signature's length is 1")
@@ -95,4 +102,5 @@ class MigrationReport(Record):
     source: str
     target: str
     spaces: tuple[MigratedSpace, ...]
+    documents: int = Field(0, description="datasets, runs, receipts, tombstones ... that were copied")
     seconds: float

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from rise_store.records.base import Metadata, Record
+from rise_store.records.examples import RowOrigin
 
 Metric = Literal["dot", "cosine", "paper"]
 
@@ -97,6 +98,10 @@ class Attribution(Record):
     text: str | None = None
     tokens: int | None = None
     metadata: Metadata = Field(default_factory=dict)
+    read_from: RowOrigin | None = Field(None, description="where the row was read; null where nobody noted it")
+    vanished_in: str | None = Field(
+        None, description="version of the dataset that has the example no more; null: it was there in the latest"
+    )
 
 
 class AttributionResult(Record):

@@ -19,7 +19,7 @@ class VerifyCheck(Record):
     """One kind of check over one space, or over the folder of the store."""
 
     space: str | None = Field(description="fingerprint of the space; null for the store as a whole")
-    name: str = Field(description="files, counts, rows, indexes, tables ...")
+    name: str = Field(description="files, counts, rows, indexes, tables, catalogue, documents ...")
     checked: int = Field(description="how many things were checked")
     problems: int
     note: str | None = Field(None, description="what was not checked and why, or what was put right")

@@ -71,6 +71,8 @@ def _ranked(
                 text=hit.payload.get("text"),
                 tokens=hit.payload.get("tokens"),
                 metadata=hit.payload.get("metadata", {}),
+                read_from=hit.payload.get("read_from"),
+                vanished_in=hit.payload.get("vanished_in"),
             )
         )
     return tuple(ranked)

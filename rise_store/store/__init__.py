@@ -39,7 +39,7 @@ from rise_store.store.payload import (
     with_flags,
 )
 from rise_store.store.tables import tables_sha256
-from rise_store.store.tombstones import Identity, Tombstones
+from rise_store.store.tombstones import Erasure, Identity, Tombstones
 
 __all__ = [
     "KEYWORD_FIELDS",
@@ -52,6 +52,7 @@ __all__ = [
     "DateRange",
     "Document",
     "Equals",
+    "Erasure",
     "Exists",
     "Filter",
     "Hit",

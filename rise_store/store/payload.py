@@ -35,7 +35,18 @@ INDEXED_FIELDS: dict[str, IndexKind] = {
 }
 KEYWORD_FIELDS = tuple(field for field, kind in INDEXED_FIELDS.items() if kind == "keyword")
 _IDENTIFYING_FIELDS = ("example_id", "dataset", "content_sha256", "run_id")
-OWN_FIELDS = (*INDEXED_FIELDS, "record_sha256", "channel_norms", "text", "metadata", "read_from")
+OWN_FIELDS = (
+    *INDEXED_FIELDS,
+    "record_sha256",
+    "channel_norms",
+    "text",
+    "metadata",
+    "read_from",
+    "read_from.file",
+    "read_from.row",
+    "read_from.start",
+    "read_from.end",
+)
 
 # The namespace of all point ids; a constant of the project, which may never change.
 _NAMESPACE = UUID("5b1c7f3e-0d7a-4a52-9a53-2f0c6f1f9d10")

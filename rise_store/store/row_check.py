@@ -24,7 +24,7 @@ REQUIRED_FIELDS = (
     "channel_norms",
 )
 _NAMES = REQUIRED_FIELDS[:5]
-_TEXTS = ("dataset_version", "source_uri", "license", "record_sha256", "text")
+_TEXTS = ("dataset_version", "source_uri", "license", "record_sha256", "text", "vanished_in")
 
 # How far the length of a stored signature, and of each of its channels, may be from what it was before it was rounded.
 # Measured with 24 coordinates: 0.0003, 0.0025, 0.08; with 4,096: 0.0001, 0.0003, 0.012 (qdrant-edge-py 0.9.0).
@@ -117,10 +117,17 @@ def _is_norm(value: Any) -> bool:
     return isinstance(value, float | int) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _is_origin(value: Any) -> bool:
+    if not isinstance(value, dict) or not {"file", "row"} <= value.keys() <= {"file", "row", "start", "end"}:
+        return False
+    return isinstance(value["file"], str) and all(_is_count(number) for key, number in value.items() if key != "file")
+
+
 _KINDS = (
     (_NAMES, "a text with characters", _is_filled),
     (_TEXTS, "a text", lambda value: isinstance(value, str)),
     (("tokens", "chunks"), "a whole number from 0", _is_count),
     (("channel_norms",), "an object with the numbers rh and gh", _is_norms),
     (("metadata",), "an object", lambda value: isinstance(value, dict)),
+    (("read_from",), "an object with file, row, and perhaps start and end", _is_origin),
 )

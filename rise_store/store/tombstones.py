@@ -1,20 +1,29 @@
 """What was erased may not come back: tombstones, which disclose nothing about what they stand for.
 
-A tombstone is a document of the catalogue whose key is an HMAC under a secret of the store: of a dataset with an
-example key, and of a content hash.
+An example has two tombstones, documents of the catalogue whose keys are HMACs under a secret of the store: one of its
+dataset and key, one of its content hash. They say when, why and in which erasure they were made.
+
+Each store makes its own secret. A store that took in another one's tombstones has that one's secret beside it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 import secrets
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import NamedTuple
+from uuid import uuid4
 
-from rise_store.store.backend import Catalogue, Document
+from rise_store.records import TombstoneSet
+from rise_store.store.catalogue import Catalogue, Document
 
-_KIND = "tombstone"
+KIND, SECRET_KIND = "tombstone", "tombstone-secret"
+OWN_SECRET = "own"
+_PAGE = 1_000
 
 
 class Identity(NamedTuple):
@@ -25,39 +34,115 @@ class Identity(NamedTuple):
     content_sha256: str
 
 
+@dataclass(frozen=True)
+class Erasure:
+    """One erasure: what its tombstones say."""
+
+    reason: str = ""
+    id: str = ""
+    at: str = ""
+
+    @classmethod
+    def begin(cls, reason: str = "") -> Erasure:
+        """A new one; the reason is kept as it is, so it should name no content."""
+        return cls(reason, uuid4().hex[:12], datetime.now(timezone.utc).isoformat(timespec="seconds"))
+
+
 class Tombstones:
     """The tombstones in a catalogue."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
-        self._secret: bytes | None = None
 
-    def add(self, examples: Iterable[Identity], fields: Document) -> None:
-        """Refuse these examples from now on, by dataset and key as well as by content; `fields` say when and why."""
-        self._catalogue.put(_KIND, {key: fields for example in examples for key in self._keys(example)})
+    def add(self, examples: Iterable[Identity], erasure: Erasure) -> int:
+        """Refuse these examples from now on, by dataset and key as well as by content; how many were not refused yet.
+
+        An example that is refused by its content alone, as that of another dataset, counts as not refused yet.
+        """
+        secret = self._own_secret()
+        names: dict[str, str] = {}
+        for example in examples:
+            by_key, by_content = _names(example, secret)
+            names |= {by_key: "key", by_content: "content"}
+        said = {"erasure": erasure.id, "at": erasure.at, "reason": erasure.reason}
+        held = self._catalogue.get(KIND, names)
+        new = {name: {"by": by, **said} for name, by in names.items() if name not in held}
+        self._catalogue.insert(KIND, new, owner=erasure.id)
+        for name, document in held.items():
+            others = document.get("also", [])
+            if erasure.id not in (document["erasure"], *(other["erasure"] for other in others)):
+                # Lifting the one leaves the other.
+                changed = {**document, "also": [*others, said]}
+                self._catalogue.put(KIND, {name: changed}, owner=document["erasure"])
+        return sum(document["by"] == "key" for document in new.values())
 
     def refused(self, examples: Sequence[Identity]) -> list[bool]:
-        """Which of the examples may not be stored."""
-        if not examples or not self._catalogue.count(_KIND):
+        """Which of the examples may not be stored.
+
+        Two reads for any number of examples, one where nothing was ever erased.
+        """
+        known = self._secrets() if examples else []
+        if not known:
             return [False] * len(examples)
-        keys = [self._keys(example) for example in examples]
-        found = self._catalogue.get(_KIND, [key for pair in keys for key in pair])
-        return [any(key in found for key in pair) for pair in keys]
+        names = [[name for secret in known for name in _names(example, secret)] for example in examples]
+        found = self._catalogue.get(KIND, [name for some in names for name in some])
+        return [any(name in found for name in some) for some in names]
 
-    def _keys(self, example: Identity) -> tuple[str, str]:
-        return (
-            self._hmac(["key", example.dataset, example.example_key]),
-            self._hmac(["content", example.content_sha256]),
-        )
+    def sets(self) -> list[TombstoneSet]:
+        """The tombstones by erasure, oldest first."""
+        found: dict[str, Document] = {}
+        counts: dict[str, int] = {}
+        for _, document in self._catalogue.scan(KIND):
+            for said in (document, *document.get("also", [])):
+                found[said["erasure"]] = said
+                counts[said["erasure"]] = counts.get(said["erasure"], 0) + (document["by"] == "key")
+        listed = [
+            TombstoneSet(id=id_, erased_at=said["at"], reason=said["reason"], examples=counts[id_])
+            for id_, said in found.items()
+        ]
+        return sorted(listed, key=lambda one: (one.erased_at, one.id))
 
-    def _hmac(self, what: list[str]) -> str:
-        if self._secret is None:
-            self._secret = self._read_secret()
-        return hmac.digest(self._secret, json.dumps(what).encode(), "sha256").hex()
+    def lift(self, erasure: str) -> None:
+        """Let the examples of an erasure come back, but those that another one erased too."""
+        gone: list[str] = []
+        for name, document in list(self._catalogue.scan(KIND)):
+            said = [{key: document[key] for key in ("erasure", "at", "reason")}, *document.get("also", [])]
+            left = [one for one in said if one["erasure"] != erasure]
+            if len(left) == len(said):
+                continue
+            if left:
+                changed = {"by": document["by"], **left[0]} | ({"also": left[1:]} if left[1:] else {})
+                self._catalogue.put(KIND, {name: changed}, owner=left[0]["erasure"])
+            else:
+                gone.append(name)
+        self._catalogue.remove(KIND, gone)
 
-    def _read_secret(self) -> bytes:
-        stored = self._catalogue.get("secret", ["tombstones"])
+    def take_secrets(self, source: Catalogue) -> None:
+        """Recognise what the tombstones of another store stand for, once they are in this one."""
+        known = self._secrets()
+        for secret in Tombstones(source)._secrets():
+            if secret not in known:
+                name = hashlib.sha256(secret).hexdigest()[:16]
+                self._catalogue.insert(SECRET_KIND, {name: {"hex": secret.hex()}})
+
+    def _own_secret(self) -> bytes:
+        stored = self._catalogue.get(SECRET_KIND, [OWN_SECRET])
         if not stored:
-            self._catalogue.put("secret", {"tombstones": {"hex": secrets.token_bytes(32).hex()}})
-            stored = self._catalogue.get("secret", ["tombstones"])
-        return bytes.fromhex(stored["tombstones"]["hex"])
+            # Somebody else may be making one at this moment: the first one counts.
+            self._catalogue.insert(SECRET_KIND, {OWN_SECRET: {"hex": secrets.token_bytes(32).hex()}})
+            stored = self._catalogue.get(SECRET_KIND, [OWN_SECRET])
+        return bytes.fromhex(stored[OWN_SECRET]["hex"])
+
+    def _secrets(self) -> list[bytes]:
+        return [bytes.fromhex(document["hex"]) for _, document in self._catalogue.scan(SECRET_KIND)]
+
+
+def _names(example: Identity, secret: bytes) -> tuple[str, str]:
+    return (
+        _hmac(secret, ["key", example.dataset, example.example_key]),
+        _hmac(secret, ["content", example.content_sha256]),
+    )
+
+
+def _hmac(secret: bytes, what: list[str]) -> str:
+    return hmac.digest(secret, json.dumps(what).encode(), "sha256").hex()

@@ -15,7 +15,7 @@ from tests.cli.conftest import SMALL_OPTIONS, Command
 from tests.cli.processes import start_command, wait_until
 from tests.ingest.examples import story_rows, write_rows
 
-ROWS = 1200  # three blocks
+ROWS = 4000  # five blocks
 
 
 @pytest.fixture

@@ -54,6 +54,40 @@ class TestDelete:
         assert "there is no rise_store store" in command("delete", "a", "--store", "nowhere").error
 
 
+class TestTombstones:
+    def test_keep_what_was_deleted_from_coming_back(self, command: Command, copy: Path, tmp_path: Path) -> None:
+        command("export", "--store", copy, "--out", tmp_path / "before.npz")
+        none = command("tombstones", "--store", copy)
+        assert (none.code, none.out) == (0, "no tombstones: nothing was erased\n")
+        arguments = ["--store", copy, "--dataset", "tales", "--tombstone", "--reason", "request 17"]
+        assert command("delete", "row-7", *arguments).out.endswith("nothing deleted; add --yes\n")
+        assert command("tombstones", "--store", copy, "--format", "json").json["sets"] == []
+        done = command("delete", "row-7", *arguments, "--yes")
+        assert done.out.endswith(": 1 example may not come back\n")
+        assert "row-7" not in command("tombstones", "--store", copy).out
+        assert "request 17" in command("tombstones", "--store", copy).out
+        imported = command("import", tmp_path / "before.npz", "--store", copy)
+        assert "11 unchanged; 1 refused, as they were erased\n" in imported.out
+        assert examples(command, copy) == 11
+
+        (listed,) = command("tombstones", "--store", copy, "--format", "json").json["sets"]
+        shown = command("tombstones", "--store", copy, "--lift", listed["id"])
+        assert shown.out.endswith("1 example, would be lifted; add --yes\n")
+        lifted = command("tombstones", "--store", copy, "--lift", listed["id"], "--yes")
+        assert lifted.out == f"no tombstones: nothing was erased\ntombstones {listed['id']}: 1 example, lifted\n"
+        assert "1 new" in command("import", tmp_path / "before.npz", "--store", copy).out
+
+    def test_that_are_not_there_cannot_be_lifted(self, command: Command, library: Path) -> None:
+        assert (
+            "there are no tombstones 'abc' to lift; sets: none"
+            in command("tombstones", "--store", library, "--lift", "abc", "--yes").error
+        )
+
+    def test_a_reason_wants_them(self, command: Command, library: Path) -> None:
+        refused = command("delete", "row-1", "--store", library, "--reason", "request", "--yes")
+        assert "a reason is kept with tombstones; ask for them too, with --tombstone" in refused.error
+
+
 class TestCompact:
     def test_prints_the_size_before_and_after(self, command: Command, copy: Path) -> None:
         command("delete", "--store", copy, "--dataset", "tales", "--yes")

@@ -16,6 +16,12 @@ def encoder(tiny_model: Path) -> SignatureEncoder:
     return SignatureEncoder.from_pretrained(tiny_model, SMALL, device="cpu", batch_tokens=64)
 
 
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of 8 batches, so that few rows are several blocks."""
+    monkeypatch.setattr("rise_store.ingest.schedule.BLOCK_BATCHES", 8)
+
+
 @pytest.fixture
 def store() -> Iterator[OpenStore]:
     """An open store without spaces."""

@@ -74,7 +74,7 @@ def test_max_rejects_lets_so_many_bad_rows_pass(store: OpenStore, encoder: Signa
     with pytest.raises(InputError, match=r"stories\.jsonl:4: the row has no text.*\(2 rows rejected, 1 allowed\)"):
         store.ingest(file, dataset="stories", model=encoder, max_rejects=1)
     report = store.ingest(file, dataset="stories", model=encoder, max_rejects=2)
-    assert (report.new, report.unchanged, report.rejected, report.too_short) == (2, 2, 2, 0)
+    assert (report.new, report.unchanged, report.rejected, report.too_short) == (4, 0, 2, 0)  # one run, resumed
     assert [reason.split(":")[1] for reason in report.rejects] == ["1", "4"]
 
 

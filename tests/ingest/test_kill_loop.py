@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 
 from rise_store import AttributionStore
+from rise_store.ingest.blocks import CHARACTERS_PER_TOKEN
+from rise_store.ingest.schedule import BLOCK_BATCHES
 from rise_store.records import IngestReport, Run
 from rise_store.store import StoredPoint
 from tests.cli.conftest import SMALL_OPTIONS
@@ -22,7 +25,7 @@ from tests.ingest.examples import open_points, quick_folder, story_rows, what_st
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 
-BATCH_TOKENS = 256
+BATCH_TOKENS = 96
 BLOCKS_UNDER_WAY = 3  # that are encoded, or being encoded, and have no receipt: at the store, before it, at the model
 
 
@@ -118,9 +121,14 @@ def folder() -> Iterator[Path]:
         yield quick
 
 
-def check(killer: Killer, undisturbed: Killer, report: IngestReport, rows: int) -> None:
+@pytest.fixture(autouse=True)
+def small_blocks() -> None:
+    """Blocks as they are: the processes have them too."""
+
+
+def check(killer: Killer, undisturbed: Killer, report: IngestReport, texts: list[str]) -> None:
     """The store is what one run without a kill makes of it, and what the kills cost are the blocks under way."""
-    run = killer.finished()
+    run, rows = killer.finished(), len(texts)
     assert (report.state, report.stored, report.new + report.recovered) == ("COMPLETE", rows, rows)
     assert (run.state, run.rows, run.covered, run.attempts) == ("COMPLETE", rows, rows, killer.kills + 1)
     stored, expected = killer.stored(), undisturbed.stored()
@@ -129,13 +137,14 @@ def check(killer: Killer, undisturbed: Killer, report: IngestReport, rows: int) 
         assert {**what_stays(point), "read_from": 0} == {**what_stays(expected[key]), "read_from": 0}
         np.testing.assert_allclose(point.vector, expected[key].vector, atol=1e-3)  # other batches, other rounding
     once = undisturbed.encoded_tokens
-    block = 8 * BATCH_TOKENS * 2  # blocks are sized by characters, which are 2 to 4 a token here
+    lengths = [len(text) for text in texts]
+    block = (BLOCK_BATCHES * BATCH_TOKENS * CHARACTERS_PER_TOKEN + max(lengths)) * 1.5 * once / sum(lengths)
     assert once <= killer.encoded_tokens <= once + killer.kills * BLOCKS_UNDER_WAY * block
 
 
 def test_a_run_that_is_killed_again_and_again(folder: Path, tiny_model: Path) -> None:
-    rows = 600
-    corpus = write_rows(folder / "stories.jsonl", story_rows(rows))
+    rows = story_rows(600)
+    corpus = write_rows(folder / "stories.jsonl", rows)
     (folder / "killed").mkdir()
     (folder / "once").mkdir()
     undisturbed = Killer(folder / "once", corpus, tiny_model, 0)
@@ -143,4 +152,18 @@ def test_a_run_that_is_killed_again_and_again(folder: Path, tiny_model: Path) ->
     killer = Killer(folder / "killed", corpus, tiny_model, time.time_ns())
     report = killer.run(0.7, 6)
     assert killer.kills > 1
-    check(killer, undisturbed, report, rows)
+    check(killer, undisturbed, report, [row["text"] for row in rows])
+
+
+@pytest.mark.slow
+def test_a_corpus_that_is_killed_again_and_again(folder: Path, tiny_model: Path, shared: Path) -> None:
+    documents = [orjson.loads(line) for line in (shared / "data" / "stream" / "twir.jsonl").open("rb")]
+    corpus = write_rows(folder / "stream.jsonl", documents)
+    (folder / "killed").mkdir()
+    (folder / "once").mkdir()
+    undisturbed = Killer(folder / "once", corpus, tiny_model, 0)
+    undisturbed.run(0, 0)
+    killer = Killer(folder / "killed", corpus, tiny_model, time.time_ns())
+    report = killer.run(10, 1000)
+    assert killer.kills > 10
+    check(killer, undisturbed, report, [document["text"] for document in documents])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rise_store import AttributionStore, ConfigError, Dataset, InputError
+from rise_store import ConfigError, Dataset, InputError
 from rise_store.records import CollectionPeriod
 from rise_store.signature import SignatureEncoder
 from tests.ingest.examples import OpenStore, story_rows
@@ -41,7 +41,7 @@ def test_ingesting_registers_and_changes_what_is_registered(store: OpenStore, en
         "dataset 'news': version was not given, is 2 now; license was MIT, is 0BSD now; stored examples keep what they "
         "have until they are ingested again"
     ]
-    assert AttributionStore.dataset(store, "news").dataset == Dataset(name="news", version="2", license="0BSD")
+    assert store.datasets("news")[0].dataset == Dataset(name="news", version="2", license="0BSD")
 
 
 def test_fields_change_one_by_one_and_are_forgotten_by_name(store: OpenStore) -> None:
@@ -92,4 +92,4 @@ def test_datasets_that_were_never_registered_are_listed_too(store: OpenStore, en
     (known,) = store.datasets()
     assert (known.dataset, known.registered_at, known.examples) == (Dataset(name="old"), None, 2)
     with pytest.raises(InputError, match="the store knows no dataset 'new'"):
-        AttributionStore.dataset(store, "new")
+        store.datasets("new")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pkgutil import resolve_name
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from rise_store import Dataset
 from rise_store.ingest import Block, RunContext, RunLedger, ingest_block
 from rise_store.ingest.blocks import Blocks
-from rise_store.records import IngestReport, Run
+from rise_store.records import IngestReport, IngestTotals, Run
 from rise_store.signature import SignatureEncoder
 from rise_store.store import Collection, open_store
 from tests.ingest.examples import OpenStore, Row, forward_passes, quick_folder, story_rows
@@ -27,16 +29,18 @@ STEPS = (  # what an attempt does for a block, and to close
     "rise_store.ingest.schedule.plan_block",
     "rise_store.ingest.encoding.encode_texts",
     "rise_store.ingest.schedule.store_block",
+    "rise_store.store.embedded.collection.EmbeddedCollection.set_payload",
+    "rise_store.store.embedded.collection.EmbeddedCollection.upsert",
+    "rise_store.store.embedded.catalogue.EmbeddedCatalogue.put",
     "rise_store.ingest.ledger.write_receipt",
     "rise_store.ingest.ledger.named_by",
     "rise_store.ingest.ledger.mark_vanished",
 )
 
 
-def dying_at(step: str, time: int, *, before: bool) -> Iterator[None]:
+def dying_at(step: str, time: int, *, before: bool) -> AbstractContextManager[object]:
     """Die when the step is taken for that time: before anything happened in it, or after all of it."""
-    module, name = step.rsplit(".", 1)
-    real = getattr(__import__(module, fromlist=[name]), name)
+    real = resolve_name(step)
     calls = 0
 
     def dying(*arguments: object, **named: object) -> object:
@@ -53,7 +57,7 @@ def dying_at(step: str, time: int, *, before: bool) -> Iterator[None]:
 
 
 def attempt(
-    store: OpenStore, encoder: SignatureEncoder, rows: list[Row], block_rows: int, **options: object
+    store: OpenStore, encoder: SignatureEncoder, rows: list[Row], block_rows: int, **options: Any
 ) -> IngestReport:
     with patch("rise_store.ingest.blocks.BLOCK_EXAMPLES", block_rows):
         return store.ingest(rows_reader(rows), dataset=Dataset(name="stories", version="2"), model=encoder, **options)
@@ -95,9 +99,7 @@ def test_a_run_that_is_killed_anywhere_closes_complete(
                     continue
         report = attempt(store, encoder, rows, last_block)
         run = check(store, report, rows)
-        first = store.runs(dataset="stories")[
-            -2
-        ]  # the first of these attempts, or a later one after one that got through
+        first = store.runs(dataset="stories")[-2]  # which the first attempt began
         assert first.counts is not None
         assert (first.counts.replaced + first.counts.recovered + first.counts.new + first.counts.updated) == 18
         vanished = {key for key, point in store.dataset("stories").items() if "vanished_in" in point.payload}
@@ -238,3 +240,82 @@ def test_a_process_that_is_stopped_late_does_not_reopen_a_run(store: OpenStore, 
     assert quick.ledger.close(quick.collection, 6).state == "COMPLETE"
     slow.ledger.stop("stopped by Ctrl-C")
     assert store.run(quick.ledger.run.id).state == "COMPLETE"
+
+
+def test_examples_that_go_while_a_run_is_on_make_it_fail_and_say_why(
+    store: OpenStore, encoder: SignatureEncoder
+) -> None:
+    rows = story_rows(6)
+
+    def meanwhile(totals: IngestTotals, tokens: int) -> None:
+        if totals.new == 3 and store.points.keys() >= {("stories", "row-0")}:
+            store.delete(["row-0"], dataset="stories", yes=True)
+
+    report = attempt(store, encoder, rows, 3, progress=meanwhile)
+    assert report.state == "FAILED"
+    assert report.message == (
+        "1 of the 6 examples that the run stored do not name it any more: they were deleted since. If that was meant, "
+        "all is well; if not, run the same command again: it stores what is missing, and no more"
+    )
+    again = attempt(store, encoder, rows, 3)
+    assert (again.state, again.new, again.unchanged, again.resumed_rows) == ("COMPLETE", 1, 5, 0)
+    assert [run.state for run in store.runs()] == ["COMPLETE", "FAILED"]
+
+
+def test_another_run_that_writes_meanwhile_is_named(store: OpenStore, encoder: SignatureEncoder) -> None:
+    rows = story_rows(6)
+
+    def meanwhile(totals: IngestTotals, tokens: int) -> None:
+        if totals.new == 3 and len(store.runs()) == 1:
+            store.ingest([rows[1] | {"metadata": {"by": "Ada"}}], dataset="stories", model=encoder)
+
+    report = attempt(store, encoder, rows, 3, progress=meanwhile)
+    other = next(run for run in store.runs() if run.id != report.run_id)
+    assert (
+        f"1 of the 6 examples that the run stored do not name it any more: run {other.id} has written" in report.message
+    )
+
+
+def test_a_place_that_holds_another_row_later_is_one_example_of_a_watch(
+    store: OpenStore, encoder: SignatureEncoder
+) -> None:
+    (row,) = story_rows(1)
+    store.ingest(story_rows(1, start=99), dataset="other", model=encoder)
+    (space,) = store.backend.spaces()
+    collection = store.backend.open_collection(space.fingerprint)
+    dataset = Dataset(name="stories")
+    ledger = RunLedger.begin(store.backend.catalogue(), dataset, space.fingerprint, (), {}, mode="watch")
+    run = RunContext(dataset, id=ledger.run.id, growing=True)
+    for position, text in enumerate(["One.", "Another.", "Another."], 1):  # a file that is written anew, twice
+        (example,) = rows_reader([row | {"text": text}])
+        ledger.record(ingest_block(Block((example,), position), run, encoder, collection))
+    closed = ledger.close(collection, 3)
+    assert (closed.state, closed.found) == ("COMPLETE", 1)
+    assert (ledger.counts.new, ledger.counts.replaced, ledger.counts.unchanged) == (1, 1, 1)
+
+
+def test_a_run_without_news_is_seen_by_its_last_receipt(store: OpenStore, encoder: SignatureEncoder) -> None:
+    with dying_at("rise_store.ingest.schedule.store_block", 3, before=True), pytest.raises(Kill):
+        attempt(store, encoder, story_rows(12), 4)
+    (run,) = store.runs(state="RUNNING")
+    assert run.last_receipt_at is not None
+    assert run.last_receipt_at >= run.started_at
+    whole = store.run(run.id[:8])
+    assert whole.counts is not None
+    assert (whole.counts.new, whole.blocks) == (8, 2)
+
+
+def test_an_erasure_meanwhile_is_named_and_what_it_erased_stays_away(
+    store: OpenStore, encoder: SignatureEncoder
+) -> None:
+    rows = story_rows(6)
+
+    def meanwhile(totals: IngestTotals, tokens: int) -> None:
+        if totals.new == 3 and ("stories", "row-0") in store.points:
+            store.delete(["row-0"], dataset="stories", tombstone=True, yes=True)
+
+    report = attempt(store, encoder, rows, 3, progress=meanwhile)
+    assert report.state == "FAILED"
+    assert "do not name it any more: 1 were erased since, by erasure" in report.message
+    again = attempt(store, encoder, rows, 3)
+    assert (again.state, again.new, again.unchanged, again.refused) == ("COMPLETE", 0, 5, 1)

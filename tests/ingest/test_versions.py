@@ -86,8 +86,8 @@ def test_a_rejected_row_makes_nothing_vanish(store: OpenStore, encoder: Signatur
     report = ingest(store, encoder, "2", [*story_rows(2), BAD])
     assert (report.state, report.vanished) == ("COMPLETE", 0)
     assert report.message == (
-        "1 stored examples are not in version 2 of stories, and were not marked as vanished since 1 rows were rejected: "
-        "mend or remove them and ingest the version again"
+        "1 stored examples are not in version 2 of stories, and were not marked as vanished since 1 rows were "
+        "rejected: mend or remove them and ingest the version again"
     )
     assert ingest(store, encoder, "2", story_rows(2)).vanished == 1
 

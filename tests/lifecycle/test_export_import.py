@@ -164,6 +164,11 @@ def damaged_hash(blob: Any) -> Any:
             {"rh": 99, "gh": 1},
             "has channel norms 99.0000 and 1.0000 in its payload, but its signature",
         ),
+        ("vanished_in", 2, "which is not a text"),
+        ("read_from", "a.jsonl", "which is not an object with file, row, and perhaps start and end"),
+        ("read_from", {"file": "a.jsonl"}, "which is not an object with file, row"),
+        ("read_from", {"file": "a.jsonl", "row": -1}, "which is not an object with file, row"),
+        ("read_from", {"file": "a.jsonl", "row": 1, "line": 1}, "which is not an object with file, row"),
         ("flags", ["metadata.draft=true"], "has flags that are not those of its metadata"),
     ],
 )

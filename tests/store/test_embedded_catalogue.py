@@ -158,7 +158,7 @@ class TestDamage:
         report = verify_store(str(filled), open_store)
         assert report.problems == ()
         checks = {(check.space, check.name): check.checked for check in report.checks}
-        assert checks[None, "files"] == 1
+        assert checks[None, "catalogue"] == 1
         assert checks[None, "documents"] == 400
 
     def test_a_stranger_in_its_folder_is_an_orphan(self, filled: Path) -> None:

@@ -173,6 +173,7 @@ class TestNearlyFull:
             for write in (
                 lambda: collection.upsert([make_point(10)]),
                 lambda: collection.set_payload({make_point(1).id: {"text": "new"}}),
+                lambda: collection.mark(Equals("dataset", "books"), "vanished_in", "v2"),
                 lambda: collection.delete([make_point(1).id]),
                 collection.tidy,
                 collection.compact,
@@ -182,6 +183,7 @@ class TestNearlyFull:
                     write()
             assert collection.count() == 9
             assert collection.count(Equals("text", "new")) == 0
+            assert collection.count(Equals("vanished_in", "v2")) == 0
             monkeypatch.undo()
             collection.upsert([make_point(10)])
             assert collection.count() == 10

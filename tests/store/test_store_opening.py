@@ -35,11 +35,12 @@ def test_its_folder_says_what_it_is(root: Path) -> None:
         assert names == {"space.json", "tables.npz", "state.json", "points", "checksums.stale.json"}
 
 
-def test_a_store_of_format_1_is_read_and_marked(root: Path) -> None:
+@pytest.mark.parametrize("older", [1, 2])
+def test_a_store_of_an_older_format_is_read_and_marked(root: Path, older: int) -> None:
     with open_store(root, create=True) as store:
         store.create_space(make_space(), TABLES).upsert([make_point(1)])
     header = json.loads((root / "store.json").read_text())
-    (root / "store.json").write_text(json.dumps({**header, "format": 1}))
+    (root / "store.json").write_text(json.dumps({**header, "format": older}))
     record = root / "spaces" / FINGERPRINT / "space.json"
     old = {key: value for key, value in json.loads(record.read_text()).items() if key != "storage"}
     record.write_text(json.dumps(old))

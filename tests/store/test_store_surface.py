@@ -26,6 +26,7 @@ def test_exported_names() -> None:
         "DateRange",
         "Document",
         "Equals",
+        "Erasure",
         "Exists",
         "Filter",
         "Hit",

@@ -164,16 +164,18 @@ class EmbeddedCatalogue:
                 connection.executemany(statement, rows)
 
     def _entries(self, conditions: list[tuple[str, str]]) -> Iterator[Entry]:
-        last: tuple[str, str] | None = None
+        # Within a kind the key alone: SQLite would walk the index by owner from its start for each page.
+        behind = "key > ?" if conditions else "(kind, key) > (?, ?)"
+        last: tuple[str, ...] | None = None
         while True:
-            wanted = [condition for condition, _ in conditions] + ([] if last is None else ["(kind, key) > (?, ?)"])
+            wanted = [condition for condition, _ in conditions] + ([] if last is None else [behind])
             where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
             values = (*(value for _, value in conditions), *(last or ()), _PAGE_DOCUMENTS)
             query = f"SELECT kind, key, owner, record FROM documents {where} ORDER BY kind, key LIMIT ?"
             with self._using("read its catalogue") as connection:
                 rows = connection.execute(query, values).fetchall()
             for kind, key, owner, record in rows:
-                last = (kind, key)
+                last = (key,) if conditions else (kind, key)
                 yield Entry(kind, key, owner, self._parsed(kind, key, record))
             if len(rows) < _PAGE_DOCUMENTS:
                 return

@@ -89,10 +89,11 @@ def _has_whole_files(
 ) -> bool:
     """Compare the files of the space `name`, or of the catalogue, with their checksums."""
     whole = True
+    check = "catalogue" if name is None else "files"
     try:
         sums = Checksums(part)
     except StoreError as error:
-        findings.add(name, "files", part, str(error), REMEDY)
+        findings.add(name, check, part, str(error), REMEDY)
         return False
     done = 0
 
@@ -102,12 +103,12 @@ def _has_whole_files(
         progress(f"files of {part.name}", done, len(sums.sums))
 
     for problem in sums.problems(count):
-        findings.add(name, "files", problem.path, problem.problem, REMEDY)
+        findings.add(name, check, problem.path, problem.problem, REMEDY)
         whole = False
     for path in sums.unknown():
         if not path.startswith("points/"):
             continue  # an orphan, if it is not ours
-        findings.add(name, "files", part / path, "appeared after the store was closed", "Move it away, or delete it")
+        findings.add(name, check, part / path, "appeared after the store was closed", "Move it away, or delete it")
         whole = False
     note = None
     if not sums.clean:
@@ -116,5 +117,5 @@ def _has_whole_files(
             if sums.sums
             else "the store has no checksums yet: closing it writes them"
         )
-    findings.check(name, "files", done, note)
+    findings.check(name, check, done, note)
     return whole
