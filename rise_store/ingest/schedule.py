@@ -127,6 +127,7 @@ class _Ingestion:
             stop=lambda: interrupt.requested or self._one_too_many is not None,
         )
         self._telling = threading.Lock()
+        self._counting = threading.Lock()  # of its own: a progress callback may wait for the thread that reads
         self._tokens = 0
         self._rejected = ledger.counts.rejected
         self._counted: dict[int, int] = {}  # rejected rows of each block that is under way, as far as they are known
@@ -206,7 +207,7 @@ class _Ingestion:
                 self._progress(self._ledger.counts, self._tokens)
 
     def _count(self, reasons: list[str]) -> None:
-        with self._telling:
+        with self._counting:
             before = self._rejected
             self._rejected += len(reasons)
             if self._max_rejects is not None and self._rejected > self._max_rejects and self._one_too_many is None:
