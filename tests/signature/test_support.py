@@ -116,8 +116,9 @@ def decided(case: Case, targets: Tensor, config: EstimatorConfig, *, ties: bool)
     full[:, -1] = torch.where(missing, own, full[:, -1])
     cumulative = (case.transform(full) / case.tau).softmax(dim=1).cumsum(dim=1)
     clear = ((cumulative - config.top_p).abs() > 1e-5).all(dim=1)
-    if ties:  # only whether the target itself is in is open
-        return clear & (own != top.values[:, case.k - 1])
+    if ties:  # only whether the target itself is in is open: among the k largest, and in front of the cut-off
+        last = (cumulative < config.top_p).sum(dim=1, keepdim=True).clamp(case.least - 1, case.k - 1)
+        return clear & (own != top.values[:, case.k - 1]) & (own != full.gather(1, last).squeeze(1))
     return clear & (top.values[:, :-1] > top.values[:, 1:]).all(dim=1)
 
 

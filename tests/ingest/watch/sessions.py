@@ -34,7 +34,7 @@ class Session:
         """The stored texts by example id; nothing where there is no space yet."""
         return texts_of(self.store)
 
-    def wait(self, condition: Callable[[], Any], seconds: float = 20) -> None:
+    def wait(self, condition: Callable[[], Any], seconds: float = 60) -> None:
         """Wait for something to become true; an error of the watch fails the test at once."""
         deadline = time.monotonic() + seconds
         while not condition():
