@@ -28,7 +28,7 @@ from rise_store.ingest import (
     WorkerPool,
     ingest_examples,
 )
-from rise_store.ingest.registry import check_dataset_license, register, registration_lines
+from rise_store.ingest.runs.registry import check_dataset_license, register, registration_lines
 from rise_store.profiles import CoarseBits, Profile, StorageChoice
 from rise_store.records import Dataset, EstimatorConfig, Example, IngestReport, validated
 from rise_store.store import Backend, Collection, Tombstones

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rise_store.errors import InputError
-from rise_store.ingest.outcomes import total
-from rise_store.ingest.reconcile import check_run
-from rise_store.ingest.registry import register, registered
-from rise_store.ingest.run_records import find_run, read_receipts, read_runs
+from rise_store.ingest.runs.outcomes import total
+from rise_store.ingest.runs.reconcile import check_run
+from rise_store.ingest.runs.registry import register, registered
+from rise_store.ingest.runs.run_records import find_run, read_receipts, read_runs
 from rise_store.records import Dataset, Receipt, RegisteredDataset, Run, RunCheck, RunState, validated
 from rise_store.store import Backend, Collection
 

@@ -11,7 +11,7 @@ from typing_extensions import Unpack
 
 from rise_store.errors import ConfigError
 from rise_store.ingest import KeepText, RunContext
-from rise_store.ingest.registry import check_dataset_license, register, registration_lines
+from rise_store.ingest.runs.registry import check_dataset_license, register, registration_lines
 from rise_store.ingest.watch import Pace, WatchTellers, watch_sources
 from rise_store.ingestion import Ingestion, IngestOptions, split_options
 from rise_store.profiles import CoarseBits, Profile, StorageChoice

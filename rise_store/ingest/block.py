@@ -18,9 +18,9 @@ from uuid import UUID
 from rise_store.corpus import RejectedRow
 from rise_store.digests import json_sha256
 from rise_store.errors import InputError, SignatureError, WorkerError
-from rise_store.ingest.outcomes import Outcome, counted, packed
-from rise_store.ingest.row_licenses import check_license, unknown_licenses
-from rise_store.ingest.stored_rows import has_news, is_same_row, relabelled
+from rise_store.ingest.runs.outcomes import Outcome, counted, packed
+from rise_store.ingest.runs.row_licenses import check_license, unknown_licenses
+from rise_store.ingest.runs.stored_rows import has_news, is_same_row, relabelled
 from rise_store.ingest.texts import (
     EncodedTexts,
     Encoder,

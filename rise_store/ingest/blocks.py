@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from rise_store.corpus import RejectedRow
 from rise_store.ingest.block import Block
-from rise_store.ingest.ledger import RunLedger
+from rise_store.ingest.runs.ledger import RunLedger
 from rise_store.records import Example
 
 BLOCK_EXAMPLES = 1000  # examples in a block at most, so that blocks of stored examples stay small too

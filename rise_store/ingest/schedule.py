@@ -23,10 +23,10 @@ from rise_store.ingest.conveyor import Conveyor
 from rise_store.ingest.dead_letters import DeadLetters
 from rise_store.ingest.encoding import Encoding
 from rise_store.ingest.interrupt import Interrupt, interruptible
-from rise_store.ingest.ledger import RunLedger
 from rise_store.ingest.patience import PATIENCE_S, Notify, Patience
-from rise_store.ingest.ray import RayCluster
-from rise_store.ingest.report import make_report
+from rise_store.ingest.ray.cluster import RayCluster
+from rise_store.ingest.runs.ledger import RunLedger
+from rise_store.ingest.runs.report import make_report
 from rise_store.ingest.texts import EncodedTexts, PreparedTexts
 from rise_store.records import IngestReport, IngestTotals, Receipt
 from rise_store.store import Collection

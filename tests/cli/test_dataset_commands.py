@@ -139,7 +139,7 @@ def test_a_killed_run_is_resumed_by_the_same_command(command: Command, store: Pa
     def die(*_: object) -> None:
         raise Kill
 
-    with patch("rise_store.ingest.ledger.named_by", die), pytest.raises(Kill):
+    with patch("rise_store.ingest.runs.ledger.named_by", die), pytest.raises(Kill):
         ingest(story_rows(4), "--dataset", "stories")
     (run,) = command("runs", "--store", store, "--format", "json").json
     assert (run["state"], run["covered"], run["counts"]) == ("RUNNING", 4, None)
@@ -153,7 +153,7 @@ def test_a_killed_run_is_resumed_by_the_same_command(command: Command, store: Pa
 
 
 def test_a_run_that_does_not_add_up_ends_with_exit_code_2(command: Command, store: Path, ingest: Command) -> None:
-    with patch("rise_store.ingest.ledger.named_by", lambda run, collection: 3):
+    with patch("rise_store.ingest.runs.ledger.named_by", lambda run, collection: 3):
         done = ingest(story_rows(4), "--dataset", "stories")
     assert done.out.startswith("stories: 4 new")
     assert re.fullmatch(r"run \S+ does not add up: 1 of the 4 examples .* they were deleted since\. If .*", done.error)

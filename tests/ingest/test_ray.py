@@ -16,8 +16,8 @@ import pytest
 
 from rise_store import AttributionStore, ConfigError, InputError, Interrupted, ModelError, WorkerError
 from rise_store.ingest import Block, RunContext
-from rise_store.ingest.ray_worker import Attempts, RayWorker, Work
-from rise_store.ingest.remote import EncoderRecipe
+from rise_store.ingest.ray.worker import Attempts, RayWorker, Work
+from rise_store.ingest.workers.remote import EncoderRecipe
 from rise_store.records import Dataset, Example, IngestTotals, Receipt
 from rise_store.signature import SignatureEncoder
 from rise_store.store import open_store

@@ -32,9 +32,9 @@ STEPS = (  # what an attempt does for a block, and to close
     "rise_store.store.embedded.collection.EmbeddedCollection.set_payload",
     "rise_store.store.embedded.collection.EmbeddedCollection.upsert",
     "rise_store.store.embedded.catalogue.EmbeddedCatalogue.put",
-    "rise_store.ingest.ledger.write_receipt",
-    "rise_store.ingest.ledger.named_by",
-    "rise_store.ingest.ledger.mark_vanished",
+    "rise_store.ingest.runs.ledger.write_receipt",
+    "rise_store.ingest.runs.ledger.named_by",
+    "rise_store.ingest.runs.ledger.mark_vanished",
 )
 
 
@@ -121,7 +121,7 @@ def test_what_has_a_receipt_is_not_even_looked_at_again(store: OpenStore, encode
 
 def test_a_block_without_a_receipt_costs_no_second_forward_pass(store: OpenStore, encoder: SignatureEncoder) -> None:
     rows = story_rows(4)
-    with dying_at("rise_store.ingest.ledger.write_receipt", 1, before=True), pytest.raises(Kill):
+    with dying_at("rise_store.ingest.runs.ledger.write_receipt", 1, before=True), pytest.raises(Kill):
         attempt(store, encoder, rows, 4)
     with forward_passes() as ran:
         report = attempt(store, encoder, rows, 3)
@@ -133,7 +133,7 @@ def test_a_block_without_a_receipt_costs_no_second_forward_pass(store: OpenStore
 def test_another_machine_may_have_the_files_in_another_folder(store: OpenStore, encoder: SignatureEncoder) -> None:
     rows = story_rows(6)
     with patch("rise_store.ingest.blocks.BLOCK_EXAMPLES", 2):
-        with dying_at("rise_store.ingest.ledger.write_receipt", 2, before=True), pytest.raises(Kill):
+        with dying_at("rise_store.ingest.runs.ledger.write_receipt", 2, before=True), pytest.raises(Kill):
             store.ingest(rows_reader(rows, "/data/stories.jsonl"), dataset="stories", model=encoder)
         report = store.ingest(rows_reader(rows, "D:\\corpora\\stories.jsonl"), dataset="stories", model=encoder)
     assert (report.resumed_rows, report.new, report.recovered) == (2, 4, 2)
@@ -149,7 +149,7 @@ def test_another_text_is_another_run(store: OpenStore, encoder: SignatureEncoder
 
 
 def test_an_iterable_is_never_resumed_but_skipped(store: OpenStore, encoder: SignatureEncoder) -> None:
-    with dying_at("rise_store.ingest.ledger.write_receipt", 1, before=True), pytest.raises(Kill):
+    with dying_at("rise_store.ingest.runs.ledger.write_receipt", 1, before=True), pytest.raises(Kill):
         store.ingest(story_rows(6), dataset="stories", model=encoder)
     with forward_passes() as ran:
         report = store.ingest(story_rows(6), dataset="stories", model=encoder)

@@ -18,7 +18,7 @@ from rise_store import ModelError, SignatureError, WorkerError
 from rise_store.ingest.encoding import EncodedBlock, TokenizedBlock
 from rise_store.ingest.patience import Notify
 from rise_store.ingest.texts import EncodedTexts, PlainTexts, tokenize_texts
-from rise_store.ingest.workers import WorkerPool
+from rise_store.ingest.workers.pool import WorkerPool
 from rise_store.signature import SignatureEncoder
 from tests.cli.processes import wait_until
 from tests.ingest.examples import SMALL, story_rows

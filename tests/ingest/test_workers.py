@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from rise_store import AttributionStore, ConfigError, InputError
-from rise_store.ingest.placement import Placement
+from rise_store.ingest.workers.placement import Placement
 from rise_store.signature import SignatureEncoder
 from tests.conftest import STORY
 from tests.ingest.examples import SMALL, OpenStore, Row, open_points, quick_folder, write_rows

@@ -19,8 +19,8 @@ from rise_store.errors import InputError, StoreError
 from rise_store.ingest.block import RunContext
 from rise_store.ingest.dead_letters import DeadLetters
 from rise_store.ingest.interrupt import interruptible
-from rise_store.ingest.ledger import RunLedger
-from rise_store.ingest.report import make_report
+from rise_store.ingest.runs.ledger import RunLedger
+from rise_store.ingest.runs.report import make_report
 from rise_store.ingest.texts import Encoder
 from rise_store.ingest.watch.arrivals import Arrivals
 from rise_store.ingest.watch.followed import Followed

@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from rise_store.errors import ConfigError, RiseStoreError, WorkerError
 from rise_store.ingest.block import Block, RunContext
-from rise_store.ingest.ray_worker import Attempts, RayWorker, Work, describe
-from rise_store.ingest.remote import EncoderRecipe, RemoteEncoder
+from rise_store.ingest.ray.worker import Attempts, RayWorker, Work, describe
+from rise_store.ingest.workers.remote import EncoderRecipe, RemoteEncoder
 from rise_store.records import EstimatorConfig, Receipt
 from rise_store.store.location import is_server
 
@@ -122,7 +122,7 @@ class RayCluster:
         from ray.exceptions import RayError
         from ray.util.queue import Queue
 
-        from rise_store.ingest.ray_source import BlockSource
+        from rise_store.ingest.ray.source import BlockSource
 
         work = Work(
             recipe=self._recipe,

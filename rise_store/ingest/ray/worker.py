@@ -10,7 +10,7 @@ from typing import Any
 from rise_store.errors import RiseStoreError, WorkerError
 from rise_store.ingest.block import Block, RunContext, ingest_block
 from rise_store.ingest.patience import Patience
-from rise_store.ingest.remote import EncoderRecipe, RemoteEncoder
+from rise_store.ingest.workers.remote import EncoderRecipe, RemoteEncoder
 from rise_store.records import Receipt
 from rise_store.store import Tombstones, open_store
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rise_store.ingest.outcomes import packed_length, spans, total
-from rise_store.ingest.run_records import read_receipts, read_runs
+from rise_store.ingest.runs.outcomes import packed_length, spans, total
+from rise_store.ingest.runs.run_records import read_receipts, read_runs
 from rise_store.records import Receipt, Run, RunCheck
 from rise_store.store import Catalogue, Collection, Equals, Tombstones
 

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import Thread
 
-from rise_store.ingest.remote import EncoderRecipe
-from rise_store.ingest.worker import FromWorker, ToWorker, work
+from rise_store.ingest.workers.remote import EncoderRecipe
+from rise_store.ingest.workers.worker import FromWorker, ToWorker, work
 
 Hear = Callable[["WorkerProcess", FromWorker | None], None]
 

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from rise_store.digests import json_sha256
-from rise_store.ingest.outcomes import spans, total
-from rise_store.ingest.reconcile import covered_rows, missing_examples, named_by
-from rise_store.ingest.row_licenses import most_common
-from rise_store.ingest.run_records import now, read_receipts, read_run, write_progress, write_receipt, write_run
-from rise_store.ingest.stored_rows import file_name
-from rise_store.ingest.versions import mark_vanished, vanishing, why_not_marked
+from rise_store.ingest.runs.outcomes import spans, total
+from rise_store.ingest.runs.reconcile import covered_rows, missing_examples, named_by
+from rise_store.ingest.runs.row_licenses import most_common
+from rise_store.ingest.runs.run_records import now, read_receipts, read_run, write_progress, write_receipt, write_run
+from rise_store.ingest.runs.stored_rows import file_name
+from rise_store.ingest.runs.versions import mark_vanished, vanishing, why_not_marked
 from rise_store.records import Dataset, Metadata, Receipt, Run, SourceManifest
 from rise_store.store import Catalogue, Collection
 from rise_store.version import __version__

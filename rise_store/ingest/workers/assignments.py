@@ -11,8 +11,8 @@ from itertools import count
 from rise_store.errors import SignatureError, WorkerError
 from rise_store.ingest.encoding import EncodedBlock, TokenizedBlock
 from rise_store.ingest.texts import EncodedTexts
-from rise_store.ingest.worker import Dropped, Texts
-from rise_store.ingest.worker_process import WorkerProcess
+from rise_store.ingest.workers.process import WorkerProcess
+from rise_store.ingest.workers.worker import Dropped, Texts
 
 BLOCKS_AT_ONCE = 2  # of a worker: one for the model, one whose texts are tokenized meanwhile
 DEATHS_OF_A_BLOCK = 2  # workers that one block may end

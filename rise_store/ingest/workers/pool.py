@@ -16,14 +16,14 @@ from typing import Any
 import numpy.typing as npt
 
 from rise_store.errors import SignatureError, SpaceMismatchError, WorkerError
-from rise_store.ingest.assignments import BLOCKS_AT_ONCE, Assignments
 from rise_store.ingest.encoding import EncodedBlock, TokenizedBlock
-from rise_store.ingest.feed import Feed
 from rise_store.ingest.patience import Notify
-from rise_store.ingest.remote import EncoderRecipe, RemoteEncoder
 from rise_store.ingest.texts import PlainTexts, TokenProgress
-from rise_store.ingest.worker import Begun, Done, Dying, Failed, FromWorker, Tokens
-from rise_store.ingest.worker_process import WorkerProcess
+from rise_store.ingest.workers.assignments import BLOCKS_AT_ONCE, Assignments
+from rise_store.ingest.workers.feed import Feed
+from rise_store.ingest.workers.process import WorkerProcess
+from rise_store.ingest.workers.remote import EncoderRecipe, RemoteEncoder
+from rise_store.ingest.workers.worker import Begun, Done, Dying, Failed, FromWorker, Tokens
 from rise_store.records import EstimatorConfig
 
 PATIENCE_S = 30.0  # silence of a worker after which others do its blocks too

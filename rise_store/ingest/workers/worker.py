@@ -15,8 +15,8 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
 from rise_store.errors import ModelError, RiseStoreError
-from rise_store.ingest.remote import EncoderRecipe, RemoteEncoder
 from rise_store.ingest.texts import EncodedTexts, PreparedTexts, TokenizedTexts, encode_texts, tokenize_texts
+from rise_store.ingest.workers.remote import EncoderRecipe, RemoteEncoder
 
 if TYPE_CHECKING:
     from rise_store.signature import SignatureEncoder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rise_store.ingest.block import RunContext
 from rise_store.ingest.dead_letters import DeadLetters
-from rise_store.ingest.ledger import RunLedger
+from rise_store.ingest.runs.ledger import RunLedger
 from rise_store.records import IngestReport, Run
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rise_store.errors import ConfigError
-from rise_store.ingest.run_records import now
+from rise_store.ingest.runs.run_records import now
 from rise_store.licenses import canonical_license
 from rise_store.records import Dataset, RegisteredDataset, validated
 from rise_store.store import Catalogue, Collection, Equals, Exists

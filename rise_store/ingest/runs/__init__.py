@@ -1,0 +1,1 @@
+"""Runs and datasets in the catalogue: manifests, receipts, versions, and how a run closes."""
