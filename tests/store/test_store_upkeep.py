@@ -138,32 +138,33 @@ def state(root: Path) -> Any:
 def test_the_state_file_says_what_was_closed_and_what_is_untidy(root: Path) -> None:
     with open_store(root, create=True) as store:
         collection = store.create_space(make_space(), TABLES)
-        assert state(root) == {"points": 0, "untidy": False}
+        assert state(root) == {"points": 0, "untidy": False, "merged": False}
         collection.upsert([make_point(1), make_point(2)])
-        assert state(root) == {"points": None, "untidy": False}
+        assert state(root) == {"points": None, "untidy": False, "merged": False}
         collection.delete([make_id(1)])
-        assert state(root) == {"points": None, "untidy": True}
-    assert state(root) == {"points": 1, "untidy": True}
+        assert state(root) == {"points": None, "untidy": True, "merged": False}
+    assert state(root) == {"points": 1, "untidy": True, "merged": False}
     with open_store(root) as store:
         collection = store.open_collection(FINGERPRINT)
         collection.count()
-        assert state(root) == {"points": 1, "untidy": True}
+        assert state(root) == {"points": 1, "untidy": True, "merged": False}
         collection.tidy()
-        assert state(root) == {"points": None, "untidy": True}
+        assert state(root) == {"points": None, "untidy": True, "merged": True}
         collection.compact()
-    assert state(root) == {"points": 1, "untidy": False}
+    assert state(root) == {"points": 1, "untidy": False, "merged": False}
 
 
 def test_a_collection_that_could_not_be_loaded_again_is_opened_anew(root: Path) -> None:
     with open_store(root, create=True) as store:
         collection = store.create_space(make_space(), TABLES)
-        collection.upsert([make_point(number) for number in range(10)])
+        collection.upsert([make_point(number) for number in range(11)])
+        collection.delete([make_id(0)])
         log = root / "spaces" / FINGERPRINT / "points" / "wal"
         parts = list(log.glob("open-*"))
         for part in parts:
             part.rename(root.parent / part.name)
         with pytest.raises(StoreError, match="files are missing"):
-            collection.tidy()
+            collection.compact()
         with pytest.raises(StoreError, match="files are missing"):
             store.open_collection(FINGERPRINT)
         for part in parts:
@@ -172,7 +173,21 @@ def test_a_collection_that_could_not_be_loaded_again_is_opened_anew(root: Path) 
             collection.count()
         again = store.open_collection(FINGERPRINT)
         assert again.count() == 10
-        again.upsert([make_point(10)])
+        again.upsert([make_point(11)])
         assert store.open_collection(FINGERPRINT) is again
     with open_store(root) as store:
         assert store.open_collection(FINGERPRINT).count() == 11
+
+
+def test_tidying_again_does_nothing_until_something_is_written(root: Path) -> None:
+    with open_store(root, create=True) as store:
+        collection = store.create_space(make_space(), TABLES)
+        collection.upsert([make_point(1), make_point(2)])
+        assert not state(root)["merged"]
+        collection.tidy()
+        assert state(root)["merged"]
+    with open_store(root) as store:  # and remembers it
+        assert state(root)["merged"]
+        collection = store.open_collection(FINGERPRINT)
+        collection.delete([make_id(1)])
+        assert not state(root)["merged"]

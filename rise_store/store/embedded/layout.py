@@ -48,18 +48,20 @@ class SpaceState:
     """What the store remembers of a collection beside the engine.
 
     `points` is the number of points at the last clean close, None while it may have changed since. `untidy` says that
-    points were deleted or replaced, so that their bytes may still lie in the engine's files.
+    points were deleted or replaced, so that their bytes may still lie in the engine's files; `merged`, that nothing was
+    written since segments were last merged.
     """
 
     points: int | None = None
     untidy: bool = True
+    merged: bool = False
 
     @staticmethod
     def read(folder: Path) -> SpaceState:
         """The state of the space in `folder`; nothing is known when the file is missing or damaged."""
         try:
             fields = orjson.loads((folder / "state.json").read_bytes())
-            return SpaceState(points=fields["points"], untidy=fields["untidy"])
+            return SpaceState(fields["points"], fields["untidy"], fields.get("merged", False))
         except (OSError, ValueError, TypeError, KeyError):
             return SpaceState()
 
