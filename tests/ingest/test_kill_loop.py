@@ -157,7 +157,7 @@ def test_a_run_that_is_killed_again_and_again(folder: Path, tiny_model: Path) ->
 
 @pytest.mark.slow
 def test_a_corpus_that_is_killed_again_and_again(folder: Path, tiny_model: Path, shared: Path) -> None:
-    documents = [orjson.loads(line) for line in (shared / "data" / "stream" / "twir.jsonl").open("rb")]
+    documents = [orjson.loads(line) for line in (shared / "data" / "stream" / "twir.jsonl").read_bytes().splitlines()]
     corpus = write_rows(folder / "stream.jsonl", documents)
     (folder / "killed").mkdir()
     (folder / "once").mkdir()
