@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 from rise_store.corpus import ExampleReader, RejectedRow, SourceOptions, open_examples, parse_row
 from rise_store.corpus.chat import ChatRenderer
 from rise_store.encoders import Encoders, LoadOptions
-from rise_store.errors import ConfigError, InputError
+from rise_store.errors import ConfigError, InputError, StoreError
 from rise_store.ingest import (
     PATIENCE_S,
     DeadLetters,
@@ -157,7 +157,7 @@ class Ingestion:
                 patience_s=patience,
                 notify=notify,
             )
-            collection.tidy()  # also after a run without news: an earlier one may have been killed before it
+            tidy_or_say(collection, notify)  # also after a run without news: an earlier one may have been killed
             return report
 
     def _models(
@@ -190,6 +190,14 @@ class Ingestion:
             raise ConfigError("workers load the model themselves: give its name or folder instead of an encoder")
         encoder, collection = self._encoders.for_ingest(model, config, loading, hosts.load, **choice)
         return hosts, encoder.render_chat, collection
+
+
+def tidy_or_say(collection: Collection, notify: Notify) -> None:
+    """Tidy a collection; where it cannot be now, say so: everything is stored already, and the next run tidies."""
+    try:
+        collection.tidy()
+    except StoreError as error:
+        notify(f"warning: everything is stored, but searches are slower until the store is tidied: {error}")
 
 
 def split_options(options: IngestOptions) -> tuple[SourceOptions, LoadOptions]:

@@ -162,3 +162,16 @@ class TestPatience:
 
         with pytest.raises(StoreUnreachableError, match="gone"):
             Patience(0)(call)
+
+
+def test_a_store_that_cannot_be_tidied_has_everything_and_says_so(
+    store: OpenStore, encoder: SignatureEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StoreFullError("the disk is too full to tidy it")
+
+    monkeypatch.setattr("rise_store.store.embedded.upkeep.Upkeep.tidy", full)
+    said: list[str] = []
+    report = store.ingest(story_rows(3), dataset="stories", model=encoder, notify=said.append)
+    assert (report.state, report.new) == ("COMPLETE", 3)
+    assert "everything is stored, but searches are slower" in said[-1]
