@@ -319,3 +319,17 @@ def test_an_erasure_meanwhile_is_named_and_what_it_erased_stays_away(
     assert "do not name it any more: 1 were erased since, by erasure" in report.message
     again = attempt(store, encoder, rows, 3)
     assert (again.state, again.new, again.unchanged, again.refused) == ("COMPLETE", 0, 5, 1)
+
+
+def test_unchanged_rows_that_go_between_two_attempts_are_stored_again(
+    store: OpenStore, encoder: SignatureEncoder
+) -> None:
+    rows = [row | {"license": "free"} for row in story_rows(12)]
+    attempt(store, encoder, rows[:6], 3)
+    with dying_at("rise_store.ingest.schedule.store_block", 4, before=True), pytest.raises(Kill):
+        attempt(store, encoder, rows, 3)  # receipts of 6 unchanged rows and 3 new ones
+    store.delete(["row-1", "row-4"], dataset="stories", yes=True)
+    report = attempt(store, encoder, rows, 3)
+    assert (report.resumed_rows, report.new, report.unchanged, report.stored) == (3, 8, 4, 12)
+    assert store.dataset("stories").keys() == {row["id"] for row in rows}
+    check(store, report, rows)

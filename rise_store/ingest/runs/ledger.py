@@ -38,8 +38,9 @@ class RunLedger:
         self._catalogue = catalogue
         self.run = run
         # Blocks with rejected rows are read again, which costs no forward pass: why rows are rejected is said again,
-        # and a limit on rejects stops the run at the same row.
-        kept = [receipt for receipt in receipts if not receipt.counts.rejected]
+        # and a limit on rejects stops the run at the same row. So are blocks with unchanged rows: those do not name the
+        # run, so that closing would not miss one that was changed or deleted since.
+        kept = [receipt for receipt in receipts if not receipt.counts.rejected and not receipt.counts.unchanged]
         self.counts = total(kept)
         self._spans = spans(kept)
         self._firsts = [first for first, _ in self._spans]
