@@ -17,7 +17,7 @@ from uuid import UUID
 
 from rise_store.corpus import RejectedRow
 from rise_store.digests import json_sha256
-from rise_store.errors import InputError, SignatureError, WorkerError
+from rise_store.errors import InputError, SignatureError, StoreError, WorkerError
 from rise_store.ingest.runs.outcomes import Outcome, counted, packed
 from rise_store.ingest.runs.row_licenses import check_license, unknown_licenses
 from rise_store.ingest.runs.stored_rows import has_news, is_same_row, relabelled
@@ -263,8 +263,7 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
         points.append(_point(row, other, bisect_left(other.fit, awaited.number)))
         copies.add(row.id)
     points += [Point(row.id, known.vector, row.payload | known.measured) for row, known in planned._shared]
-    if planned._relabel:
-        collection.set_payload(planned._relabel)
+    _relabel(planned._relabel, collection)
     collection.upsert(points)
     erased = _erased_meanwhile(planned, points, run, collection)
     rejects += erased.values()
@@ -298,6 +297,20 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
         worker=f"{_host()}:{os.getpid()}",
         rejects=tuple(rejects),
     )
+
+
+def _relabel(payloads: Mapping[UUID, Payload], collection: Collection) -> None:
+    if not payloads:
+        return
+    try:
+        collection.set_payload(payloads)
+    except StoreError as error:
+        gone = len(payloads.keys() - collection.retrieve(list(payloads)).keys())
+        if gone:
+            raise StoreError(
+                f"{gone} examples of this block were deleted while it was under way: run the same command again"
+            ) from error
+        raise
 
 
 def rejected_reasons(planned: PlannedBlock, texts: PreparedTexts) -> list[str]:

@@ -7,6 +7,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from unittest.mock import patch
 
+import pytest
+
+from rise_store import StoreError
 from rise_store.ingest.block import store_block
 from rise_store.records import Reject
 from rise_store.signature import SignatureEncoder
@@ -61,3 +64,17 @@ def test_a_text_that_is_erased_while_a_copy_of_it_is_stored_stays_away(
     assert store.dataset("stories").keys() == {one["id"], "copy", other["id"]}
     assert (report.state, report.new, report.shared, report.refused) == ("COMPLETE", 3, 1, 1)
     assert store.check_run(report.run_id).agrees
+
+
+def test_an_example_that_is_deleted_while_it_is_relabelled_is_stored_by_the_next_attempt(
+    store: OpenStore, encoder: SignatureEncoder
+) -> None:
+    store.ingest(story_rows(3), dataset="stories", model=encoder)
+    reader = rows_reader([row | {"license": "MIT"} for row in story_rows(3)])
+    with (
+        meanwhile(lambda: store.delete(["row-1"], dataset="stories", yes=True)),
+        pytest.raises(StoreError, match=r"^1 examples of this block were deleted .*: run the same command again$"),
+    ):
+        store.ingest(reader, dataset="stories", model=encoder)
+    report = store.ingest(reader, dataset="stories", model=encoder)
+    assert (report.state, report.new, report.updated, report.stored) == ("COMPLETE", 1, 2, 3)
