@@ -204,7 +204,14 @@ def _reasons(receipts: Iterable[Receipt]) -> tuple[str, ...]:
 
 
 def _licenses(receipts: Iterable[Receipt]) -> dict[str, int]:
+    """Rows by unknown licence; of receipts for rows that were done twice, those that reach no further are left out.
+
+    Attempts that cut the rows into blocks which overlap may count some rows twice all the same.
+    """
     licenses: Counter[str] = Counter()
-    for receipt in receipts:
-        licenses.update(receipt.unknown_licenses)
+    reached = 0
+    for receipt in sorted(receipts, key=lambda receipt: (receipt.first, -receipt.last)):
+        if receipt.last > reached:
+            licenses.update(receipt.unknown_licenses)
+            reached = receipt.last
     return most_common(licenses)
