@@ -139,6 +139,9 @@ class Ingestion:
                 notify(line)
             record = registration.dataset
             manifests = source.manifests() if isinstance(source, ExampleReader) else ()
+            if isinstance(source, ExampleReader) and not source.distinct:
+                # Never resumed: of rows of one key the last counts, and passing over some would let an earlier one win.
+                manifests = tuple(manifest.model_copy(update={"sha256": None}) for manifest in manifests)
             reading_settings = source.settings if isinstance(source, ExampleReader) else {}
             settings = {**reading_settings, "keep_text": keep_text, "strict": strict, "partial": partial}
             ledger = RunLedger.begin(catalogue, record, collection.space.fingerprint, manifests, settings)

@@ -74,6 +74,11 @@ class ExampleReader:
             self._check_columns(source)
 
     @property
+    def distinct(self) -> bool:
+        """Whether keys are checked to stand for one row each."""
+        return self._distinct
+
+    @property
     def bytes_read(self) -> int:
         """Bytes of the sources, compressed as they are, that were read so far."""
         return sum(source.bytes_read for source in self._begun)

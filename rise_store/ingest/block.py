@@ -8,7 +8,7 @@ import socket
 import time
 import uuid
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import cache
@@ -17,7 +17,7 @@ from uuid import UUID
 
 from rise_store.corpus import RejectedRow
 from rise_store.digests import json_sha256
-from rise_store.errors import InputError, SignatureError, WorkerError
+from rise_store.errors import InputError, SignatureError, StoreError, WorkerError
 from rise_store.ingest.runs.outcomes import Outcome, counted, packed
 from rise_store.ingest.runs.row_licenses import check_license, unknown_licenses
 from rise_store.ingest.runs.stored_rows import has_news, is_same_row, relabelled
@@ -242,7 +242,7 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
     points: list[Point] = []
     computed: set[int] = set()
     unfit: dict[UUID, Unfit] = {}
-    copies = 0
+    copies = {row.id for row, _ in planned._shared}
     number_of = {text: number for number, text in enumerate(encoded.fit)}
     for row, text in planned._rows:
         if text in encoded.unfit:
@@ -250,7 +250,8 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
             rejects.append(_unfit(row.example, encoded.unfit[text]))
             continue
         points.append(_point(row, encoded, number_of[text]))
-        copies += text in computed
+        if text in computed:
+            copies.add(row.id)
         computed.add(text)
     for row, awaited in planned.awaited:
         other = awaited.block.encoded
@@ -260,17 +261,20 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
             rejects.append(_unfit(row.example, other.unfit[awaited.number]))
             continue
         points.append(_point(row, other, bisect_left(other.fit, awaited.number)))
-        copies += 1
+        copies.add(row.id)
     points += [Point(row.id, known.vector, row.payload | known.measured) for row, known in planned._shared]
-    if planned._relabel:
-        collection.set_payload(planned._relabel)
+    _relabel(planned._relabel, collection)
     collection.upsert(points)
-    replaced = sum(point.id in planned._replaced for point in points)
+    erased = _erased_meanwhile(planned, points, run, collection)
+    rejects += erased.values()
+    stored = {point.id for point in points} - erased.keys()
+    replaced = len(stored & planned._replaced)
     rows = planned.block.rows
     counts = planned._counts + IngestTotals(
-        new=len(points) - replaced,
+        new=len(stored) - replaced,
         replaced=replaced,
-        shared=copies + len(planned._shared),
+        shared=len(stored & copies),
+        refused=len(erased),
         too_short=sum(why.too_short for why in unfit.values()),
         rejected=sum(reject.kind == "rejected" for reject in rejects),
         superseded=len(planned._superseding & (planned._relabel.keys() | {point.id for point in points})),
@@ -283,9 +287,9 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
         begins_at=rows[0].location if rows else "",
         ends_at=rows[-1].location if rows else "",
         counts=counts,
-        outcomes=packed(_outcomes(planned, unfit, points)),
+        outcomes=packed(_outcomes(planned, unfit, erased.keys())),
         unknown_licenses={} if run.strict else unknown_licenses(planned.block.examples),
-        ids_sha256=_digest(id for id in planned._ids if id not in unfit),
+        ids_sha256=_digest(id for id in planned._ids if id not in unfit and id not in erased),
         started_at=planned._started_at,
         stored_at=_now(),
         seconds=round(planned._seconds + encoded.seconds + time.monotonic() - started, 6),
@@ -293,6 +297,20 @@ def store_block(planned: PlannedBlock, encoded: EncodedTexts, run: RunContext, c
         worker=f"{_host()}:{os.getpid()}",
         rejects=tuple(rejects),
     )
+
+
+def _relabel(payloads: Mapping[UUID, Payload], collection: Collection) -> None:
+    if not payloads:
+        return
+    try:
+        collection.set_payload(payloads)
+    except StoreError as error:
+        gone = len(payloads.keys() - collection.retrieve(list(payloads)).keys())
+        if gone:
+            raise StoreError(
+                f"{gone} examples of this block were deleted while it was under way: run the same command again"
+            ) from error
+        raise
 
 
 def rejected_reasons(planned: PlannedBlock, texts: PreparedTexts) -> list[str]:
@@ -316,14 +334,18 @@ def _unfit(example: Example, why: Unfit) -> Reject:
     return _reject(example, f"{_where(example)}: {why.reason}", "too_short" if why.too_short else "rejected")
 
 
-def _outcomes(planned: PlannedBlock, unfit: Mapping[UUID, Unfit], points: Sequence[Point]) -> Iterator[Outcome]:
+def _outcomes(planned: PlannedBlock, unfit: Mapping[UUID, Unfit], erased: Set[UUID]) -> Iterator[Outcome]:
     """What became of each row of a block."""
     outcomes = dict(planned._settled)
-    for row, _ in (*planned._rows, *planned.awaited):
+    for row, _ in (*planned._rows, *planned.awaited, *planned._shared):
+        outcome: Outcome
         if row.id in unfit:
-            outcomes[row.payload["example_id"]] = "too_short" if unfit[row.id].too_short else "rejected"
-    for point in points:
-        outcomes[point.payload["example_id"]] = "replaced" if point.id in planned._replaced else "new"
+            outcome = "too_short" if unfit[row.id].too_short else "rejected"
+        elif row.id in erased:
+            outcome = "refused"
+        else:
+            outcome = "replaced" if row.id in planned._replaced else "new"
+        outcomes[row.payload["example_id"]] = outcome
     for read in planned.block.rows:
         yield outcomes.get(read.key, "rejected") if isinstance(read, Example) else "rejected"
 
@@ -348,16 +370,36 @@ def _rows(examples: Sequence[Example], run: RunContext, collection: Collection, 
 
 
 def _without_refused(rows: list[_Row], run: RunContext) -> tuple[list[_Row], list[Reject]]:
+    erased = _refused(rows, run)
+    return [row for row in rows if row.id not in erased], list(erased.values())
+
+
+def _refused(rows: Sequence[_Row], run: RunContext) -> dict[UUID, Reject]:
+    """Which rows were erased and may not be stored, and what is said of them."""
     if run.tombstones is None:
-        return rows, []
+        return {}
     identities = [Identity(run.dataset.name, row.example.key, row.payload["content_sha256"]) for row in rows]
-    erased = run.tombstones.refused(identities)
-    refused = [
-        _reject(row.example, f"{_where(row.example)}: the example was erased and may not come back", "refused")
-        for row, is_erased in zip(rows, erased, strict=True)
+    return {
+        row.id: _reject(row.example, f"{_where(row.example)}: the example was erased and may not come back", "refused")
+        for row, is_erased in zip(rows, run.tombstones.refused(identities), strict=True)
         if is_erased
-    ]
-    return [row for row, is_erased in zip(rows, erased, strict=True) if not is_erased], refused
+    }
+
+
+def _erased_meanwhile(
+    planned: PlannedBlock, points: Sequence[Point], run: RunContext, collection: Collection
+) -> dict[UUID, Reject]:
+    """Delete again, of the points just written, those that were erased since the block was planned.
+
+    An erasure writes its tombstones before it deletes, and this looks for them after it wrote: one of the two deletes
+    whatever is in both. Rows with a new payload only need no look, since that brings no point back.
+    """
+    written = {point.id for point in points}
+    rows = [row for row, _ in (*planned._rows, *planned.awaited, *planned._shared) if row.id in written]
+    erased = _refused(rows, run)
+    if erased:
+        collection.delete(erased)
+    return erased
 
 
 def _known_signatures(hashes: set[str], collection: Collection) -> dict[str, _Known]:

@@ -41,12 +41,23 @@ class DeadLetters:
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
             with os.fdopen(os.open(self.path, flags, 0o600), "a", encoding="utf-8") as file:
+                if _ends_within_a_line(self.path):
+                    file.write("\n")
                 file.writelines(lines)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise InputError(f"cannot write rejected rows to {self.path}: {error.strerror or error}") from error
         self.written += len(lines)
+
+
+def _ends_within_a_line(path: Path) -> bool:
+    """Whether a kill or a full disk has left half a line, which would swallow the next one."""
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
 
 
 def _line(reject: Reject) -> str:

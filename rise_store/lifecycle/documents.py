@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from rise_store.store import Catalogue, Document, Tombstones
-from rise_store.store.tombstones import SECRET_KIND
+from rise_store.store.tombstones import KIND as TOMBSTONE_KIND
+from rise_store.store.tombstones import SECRET_KIND, joined
 
 _PAGE = 200
 
@@ -13,7 +14,8 @@ _PAGE = 200
 def copy_documents(source: Catalogue, target: Catalogue, spaces: Collection[str]) -> int:
     """Copy what the target has not; how many documents that were.
 
-    What the target has of the same name stays, but for runs that are not complete there. Runs, with their receipts, are
+    What the target has of the same name stays, but for runs that are not complete there, and for tombstones, which then
+    belong to the erasures of both stores. Runs, with their receipts, are
     those of the spaces, which are named by their fingerprints. The secret that makes the tombstones recognisable goes
     first.
     """
@@ -44,4 +46,10 @@ def _copy(target: Catalogue, kind: str, owner: str, page: dict[str, Document]) -
     }
     if fresher:
         target.put(kind, fresher, owner=owner)
-    return len(missing) + len(fresher)
+    shared = {
+        key: joined(held[key], document) for key, document in page.items() if kind == TOMBSTONE_KIND and key in held
+    }
+    more = {key: document for key, document in shared.items() if document != held[key]}
+    for key, document in more.items():
+        target.put(kind, {key: document}, owner=document["erasure"])
+    return len(missing) + len(fresher) + len(more)

@@ -67,13 +67,13 @@ class Tombstones:
         said = {"erasure": erasure.id, "at": erasure.at, "reason": erasure.reason}
         held = self._catalogue.get(KIND, names)
         new = {name: {"by": by, **said} for name, by in names.items() if name not in held}
-        self._catalogue.insert(KIND, new, owner=erasure.id)
+        if new:
+            self._catalogue.insert(KIND, new, owner=erasure.id)
+            held = self._catalogue.get(KIND, names)  # another erasure may have been first meanwhile
         for name, document in held.items():
-            others = document.get("also", [])
-            if erasure.id not in (document["erasure"], *(other["erasure"] for other in others)):
-                # Lifting the one leaves the other.
-                changed = {**document, "also": [*others, said]}
-                self._catalogue.put(KIND, {name: changed}, owner=document["erasure"])
+            both = joined(document, said)
+            if both != document:
+                self._catalogue.put(KIND, {name: both}, owner=document["erasure"])
         return sum(document["by"] == "key" for document in new.values())
 
     def refused(self, examples: Sequence[Identity]) -> list[bool]:
@@ -135,6 +135,17 @@ class Tombstones:
 
     def _secrets(self) -> list[bytes]:
         return [bytes.fromhex(document["hex"]) for _, document in self._catalogue.scan(SECRET_KIND)]
+
+
+def joined(held: Document, other: Document) -> Document:
+    """A tombstone that belongs to the erasures of both: lifting one of them leaves the others."""
+    also = list(held.get("also", []))
+    known = {held["erasure"], *(said["erasure"] for said in also)}
+    for said in (other, *other.get("also", [])):
+        if said["erasure"] not in known:
+            also.append({name: said[name] for name in ("erasure", "at", "reason")})
+            known.add(said["erasure"])
+    return {**held, "also": also} if also else held
 
 
 def _names(example: Identity, secret: bytes) -> tuple[str, str]:

@@ -78,6 +78,16 @@ def test_anything_that_stood_there_can_be_kept(tmp_path: Path) -> None:
     assert [type(row) for row in rows] == [dict, str, str, dict, int]
 
 
+def test_half_a_line_that_a_kill_left_swallows_no_reject(tmp_path: Path) -> None:
+    path = tmp_path / "rejects.jsonl"
+    path.write_text('{"reason": "one"}\n{"reason": "tw')
+    for reason in ("three", "four"):
+        DeadLetters(path, "run").write([Reject(reason=reason)])
+    whole, half, *others = path.read_text().splitlines()
+    assert (whole, half) == ('{"reason": "one"}', '{"reason": "tw')
+    assert [Reject.model_validate_json(line).reason for line in others] == ["three", "four"]
+
+
 def test_what_was_erased_leaves_no_text_behind(store: OpenStore, encoder: SignatureEncoder, tmp_path: Path) -> None:
     rows = story_rows(2)
     store.ingest([], dataset="stories", model=encoder)

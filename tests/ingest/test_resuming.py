@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pkgutil import resolve_name
 from typing import Any
 from unittest.mock import patch
@@ -12,13 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rise_store import Dataset
+from rise_store.corpus import ExampleReader
 from rise_store.ingest import Block, RunContext, RunLedger, ingest_block
 from rise_store.ingest.blocks import Blocks
 from rise_store.records import IngestReport, IngestTotals, Run
 from rise_store.signature import SignatureEncoder
 from rise_store.store import Collection, open_store
 from tests.ingest.examples import OpenStore, Row, forward_passes, quick_folder, story_rows
-from tests.ingest.sources import BAD, rows_reader
+from tests.ingest.sources import BAD, Rows, rows_reader
 
 
 class Kill(BaseException):
@@ -319,3 +320,30 @@ def test_an_erasure_meanwhile_is_named_and_what_it_erased_stays_away(
     assert "do not name it any more: 1 were erased since, by erasure" in report.message
     again = attempt(store, encoder, rows, 3)
     assert (again.state, again.new, again.unchanged, again.refused) == ("COMPLETE", 0, 5, 1)
+
+
+def test_unchanged_rows_that_go_between_two_attempts_are_stored_again(
+    store: OpenStore, encoder: SignatureEncoder
+) -> None:
+    rows = [row | {"license": "free"} for row in story_rows(12)]
+    attempt(store, encoder, rows[:6], 3)
+    with dying_at("rise_store.ingest.schedule.store_block", 4, before=True), pytest.raises(Kill):
+        attempt(store, encoder, rows, 3)  # receipts of 6 unchanged rows and 3 new ones
+    store.delete(["row-1", "row-4"], dataset="stories", yes=True)
+    report = attempt(store, encoder, rows, 3)
+    assert (report.resumed_rows, report.new, report.unchanged, report.stored) == (3, 8, 4, 12)
+    assert report.unknown_licenses == {"free": 12}
+    assert store.dataset("stories").keys() == {row["id"] for row in rows}
+    check(store, report, rows)
+
+
+def test_where_keys_repeat_the_last_row_wins_also_after_a_kill(store: OpenStore, encoder: SignatureEncoder) -> None:
+    (one, other) = story_rows(2)
+    rows = [BAD, one, other, {**one, "text": "Something else."}]  # the block of the bad row is read again
+    for blocks in (2, 3):
+        reader = ExampleReader([Rows(rows, "stories.jsonl")], distinct=False)
+        killed = dying_at("rise_store.ingest.runs.ledger.named_by", 1, before=True) if blocks == 2 else nullcontext()
+        with patch("rise_store.ingest.blocks.BLOCK_EXAMPLES", blocks), killed, suppress(Kill):
+            report = store.ingest(reader, dataset="stories", model=encoder, max_rejects=None)
+    assert (report.state, report.resumed_rows) == ("COMPLETE", 0)
+    assert store.dataset("stories")["row-0"].payload["text"] == "Something else."

@@ -113,3 +113,16 @@ def test_an_annotated_version_does_not_make_an_example_vanish(store: OpenStore, 
     assert (report.updated, report.vanished) == (1, 0)
     payload = store.dataset("stories")["row-0"].payload
     assert (payload["dataset_version"], payload["metadata"]) == ("1", {"by": "Ada"})
+
+
+def test_an_annotated_example_that_comes_back_keeps_its_annotations(
+    store: OpenStore, encoder: SignatureEncoder
+) -> None:
+    ingest(store, encoder, "1", story_rows(2))
+    ingest(store, encoder, "2", story_rows(1))
+    store.annotate("example_id = row-1", set={"license": "MIT", "metadata.by": "Ada"})
+    report = ingest(store, encoder, "1", story_rows(2))
+    assert (report.updated, marks(store)["row-1"]) == (2, None)
+    payload = store.dataset("stories")["row-1"].payload
+    assert (payload["dataset_version"], payload["license"], payload["metadata"]) == ("1", "MIT", {"by": "Ada"})
+    assert payload["run_id"] == report.run_id

@@ -179,6 +179,23 @@ class TestMigrating:
             assert OpenStore(server).ingest(TALES, dataset="tales", model=encoder).refused == 2
             assert len(OpenStore(server).tombstones().sets) == 2
 
+    def test_what_both_stores_erased_stays_until_both_erasures_are_lifted(self, store: OpenStore, folder: Path) -> None:
+        (identity,) = [Identity("tales", "row-1", store.points["tales", "row-1"].payload["content_sha256"])]
+        there = Erasure("there", "there", "2026-01-01T00:00:00Z")
+        here = Erasure("here", "here", "2026-02-01T00:00:00Z")
+        Tombstones(store.backend.catalogue()).add([identity], there)
+        store.migrate_to(folder / "copy")
+        Tombstones(store.backend.catalogue()).add([identity], here)
+        assert store.migrate_to(folder / "copy").documents == 2  # by key and by content
+        assert store.migrate_to(folder / "copy").documents == 0
+        with open_store(folder / "copy") as backend:
+            tombstones = Tombstones(backend.catalogue())
+            assert [one.id for one in tombstones.sets()] == ["there", "here"]
+            tombstones.lift("there")
+            assert tombstones.refused([identity]) == [True]
+            tombstones.lift("here")
+            assert tombstones.refused([identity]) == [False]
+
     def test_an_equal_text_that_the_target_holds_stays(self, store: OpenStore, folder: Path) -> None:
         with open_store(folder / "copy", create=True) as backend:
             migrate_spaces(store.backend, backend, store.backend.spaces())

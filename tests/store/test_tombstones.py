@@ -6,6 +6,8 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 from engines import ENGINES, open_engine
@@ -117,6 +119,21 @@ class TestSets:
             left.discard(erasures[number].id)
         assert tombstones.refused([BOOK, SAME_CONTENT]) == [False, False]
         assert catalogue.count(KIND) == 0
+
+    def test_that_are_made_at_once_both_count(self, catalogue: Catalogue) -> None:
+        first, second = (Erasure(name, name, "2026-01-01T00:00:00Z") for name in ("first", "second"))
+        insert, waiting = type(catalogue).insert, [first]
+
+        def behind_the_first(self: Catalogue, kind: str, documents: Any, *, owner: str = "") -> None:
+            if kind == KIND and waiting:
+                Tombstones(catalogue).add([BOOK], waiting.pop())
+            insert(self, kind, documents, owner=owner)
+
+        with patch.object(type(catalogue), "insert", behind_the_first):
+            Tombstones(catalogue).add([BOOK], second)
+        assert [(one.id, one.examples) for one in Tombstones(catalogue).sets()] == [("first", 1), ("second", 1)]
+        Tombstones(catalogue).lift("first")
+        assert Tombstones(catalogue).refused([BOOK]) == [True]
 
 
 class TestTakenOver:

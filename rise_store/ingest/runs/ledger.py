@@ -38,8 +38,9 @@ class RunLedger:
         self._catalogue = catalogue
         self.run = run
         # Blocks with rejected rows are read again, which costs no forward pass: why rows are rejected is said again,
-        # and a limit on rejects stops the run at the same row.
-        kept = [receipt for receipt in receipts if not receipt.counts.rejected]
+        # and a limit on rejects stops the run at the same row. So are blocks with unchanged rows: those do not name the
+        # run, so that closing would not miss one that was changed or deleted since.
+        kept = [receipt for receipt in receipts if not receipt.counts.rejected and not receipt.counts.unchanged]
         self.counts = total(kept)
         self._spans = spans(kept)
         self._firsts = [first for first, _ in self._spans]
@@ -203,7 +204,14 @@ def _reasons(receipts: Iterable[Receipt]) -> tuple[str, ...]:
 
 
 def _licenses(receipts: Iterable[Receipt]) -> dict[str, int]:
+    """Rows by unknown licence; of receipts for rows that were done twice, those that reach no further are left out.
+
+    Attempts that cut the rows into blocks which overlap may count some rows twice all the same.
+    """
     licenses: Counter[str] = Counter()
-    for receipt in receipts:
-        licenses.update(receipt.unknown_licenses)
+    reached = 0
+    for receipt in sorted(receipts, key=lambda receipt: (receipt.first, -receipt.last)):
+        if receipt.last > reached:
+            licenses.update(receipt.unknown_licenses)
+            reached = receipt.last
     return most_common(licenses)

@@ -32,8 +32,9 @@ def has_news(stored: Payload, payload: Payload) -> bool:
 def relabelled(stored: Payload, payload: Payload) -> Payload:
     """The new payload of an example of equal content.
 
-    Where the version alone differs from what was ingested, somebody annotated the example: all else stays.
+    Where the row is what was ingested, whatever else is stored was annotated and stays, but for a mark as vanished.
     """
-    if stored.get("record_sha256") == payload["record_sha256"] and "vanished_in" not in stored:
-        return stored | {name: payload[name] for name in ("dataset_version", "run_id", "ingested_at")}
+    if stored.get("record_sha256") == payload["record_sha256"]:
+        kept = {name: value for name, value in stored.items() if name != "vanished_in"}
+        return kept | {name: payload[name] for name in ("dataset_version", "run_id", "ingested_at") if name in payload}
     return payload | {name: stored[name] for name in ("tokens", "chunks", "channel_norms")}
