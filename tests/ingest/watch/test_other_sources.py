@@ -34,9 +34,21 @@ def test_documents_are_replaced_when_they_change(store: OpenStore, encoder: Sign
         session.wait(lambda: "small box" in session.texts()["a.md"])
     assert session.report is not None
     assert (session.report.new, session.report.replaced, session.report.stored) == (2, 1, 2)
+    assert session.report.state == "COMPLETE"
     assert store.ingest(folder, dataset="stories", model=encoder).new == 0  # they have the same ids
     again = watch_once(store, encoder, folder)
     assert (again.new, again.replaced, again.unchanged) == (0, 0, 0)
+
+
+def test_a_document_that_is_touched_is_read_again(store: OpenStore, encoder: SignatureEncoder, tmp_path: Path) -> None:
+    file = tmp_path / "a.md"
+    file.write_text("One day the dog found a shiny key.")
+    with watching(store, encoder, tmp_path) as session:
+        session.wait_for("a.md")
+        os.utime(file)
+        session.wait(lambda: len(session.statuses) == 2)
+    assert session.report is not None
+    assert (session.report.state, session.report.new, session.report.unchanged) == ("COMPLETE", 1, 1)
 
 
 def test_a_file_that_is_still_written_is_left_until_it_is_quiet(
