@@ -16,9 +16,10 @@ import orjson
 import pytest
 
 from rise_store import InputError
+from rise_store.records import WatchStatus
 from rise_store.signature import SignatureEncoder
 from tests.ingest.examples import SMALL, OpenStore, Row, story_rows, write_rows
-from tests.ingest.watch.sessions import append, texts_of, watch_once, watching
+from tests.ingest.watch.sessions import append, runs, texts_of, watch_once, watching
 
 
 def test_documents_are_replaced_when_they_change(store: OpenStore, encoder: SignatureEncoder, tmp_path: Path) -> None:
@@ -151,6 +152,38 @@ def test_standard_input_until_its_end(
     stdin.close()
     assert (report.state, report.new, report.rejected) == ("COMPLETE", 6, 1)
     assert report.rejects[0].startswith("<stdin>:6: malformed JSON")
+
+
+def test_what_was_read_of_standard_input_is_stored_when_the_watch_is_stopped(
+    store: OpenStore, encoder: SignatureEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.pipe()
+    with io.TextIOWrapper(io.FileIO(reading)) as stdin, open(writing, "wb", buffering=0) as pipe:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        pipe.write(b"".join(orjson.dumps(row) + b"\n" for row in story_rows(100)))
+        stop = threading.Event()
+
+        def on_block(_: WatchStatus) -> None:
+            time.sleep(0.5)  # until all rows are read
+            stop.set()
+
+        report = store.watch("-", dataset="stories", model=encoder, batch=5, stop=stop, on_block=on_block)
+    assert (report.state, report.new) == ("COMPLETE", 100)
+
+
+def test_broken_standard_input_fails_the_watch_behind_its_rows(
+    store: OpenStore, encoder: SignatureEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = b"".join(orjson.dumps({**row, "salt": os.urandom(50).hex()}) + b"\n" for row in story_rows(50))
+    reading, writing = os.pipe()
+    with open(writing, "wb") as pipe:
+        pipe.write(gzip.compress(data)[:-20])
+    with io.TextIOWrapper(io.FileIO(reading)) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        with pytest.raises(InputError, match="<stdin>"):
+            store.watch("-", dataset="stories", model=encoder, max_delay=0.1)
+    assert len(texts_of(store)) > 0
+    assert runs(store)[0].state == "FAILED"
 
 
 @pytest.mark.parametrize(
