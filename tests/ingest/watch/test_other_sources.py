@@ -186,6 +186,41 @@ def test_broken_standard_input_fails_the_watch_behind_its_rows(
     assert runs(store)[0].state == "FAILED"
 
 
+def test_standard_input_is_json_lines(store: OpenStore, encoder: SignatureEncoder) -> None:
+    with pytest.raises(InputError, match="JSON Lines, not as csv"):
+        watch_once(store, encoder, "-", format="csv")
+
+
+def test_file_names_need_not_be_utf_8(store: OpenStore, encoder: SignatureEncoder, tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path)
+    for name, row in zip((b"a\xff.jsonl", b"b\xff.csv", b"c\xff.md"), story_rows(3), strict=True):
+        text = orjson.dumps(row) if name.endswith(b"jsonl") else f"id,text\n{row['id']},{row['text']}".encode()
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(text + b"\n")
+    report = watch_once(store, encoder, tmp_path)
+    assert (report.state, report.new, report.rejected) == ("COMPLETE", 3, 0)
+    assert watch_once(store, encoder, tmp_path).unchanged == 0  # it is known how far they were read
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_one_bad_entry_does_not_hide_the_others(
+    store: OpenStore, encoder: SignatureEncoder, tmp_path: Path, known: bool
+) -> None:
+    append(tmp_path / "a.jsonl", *story_rows(1))
+    loop = tmp_path / "loop.jsonl"
+    if known:
+        append(loop, *story_rows(1, start=1))
+        watch_once(store, encoder, tmp_path)
+        loop.unlink()
+    loop.symlink_to(loop.name)  # cannot even be looked at
+    with watching(store, encoder, tmp_path, poll=0.1) as session:
+        append(tmp_path / "a.jsonl", *story_rows(1, start=2))
+        session.wait_for("row-0", "row-2")
+    assert session.report is not None
+    assert session.report.state == "COMPLETE"
+    assert store.backend.catalogue().count("position") == 1 + known
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
