@@ -122,7 +122,9 @@ class Watching(Ingestion):
             settings={"keep_text": keep_text, "strict": strict},
             reading=reading,
             render_chat=encoder.render_chat,
-            context=lambda run_id: RunContext(dataset_now, keep_text, run_id, Tombstones(catalogue), strict),
+            context=lambda run_id: RunContext(
+                dataset_now, keep_text, run_id, Tombstones(catalogue), strict, growing=True
+            ),
             pace=Pace(max_delay, batch, poll, once),
             tellers=WatchTellers(
                 None if status is None else Path(status), metrics, on_trouble or told.trouble, on_block or told.block

@@ -98,11 +98,18 @@ def _walk(folder: str) -> Iterator[str]:
         for entry in found:
             if entry.name.startswith("."):
                 continue
-            if entry.is_dir():
+            if _is_dir(entry):
                 folders.append(f"{below}{entry.name}/")
-            elif entry.is_file() or entry.is_symlink():  # a link that leads nowhere is found out when it is read
+            elif entry.is_symlink() or entry.is_file():  # a link that leads nowhere is found out when it is read
                 yield below + entry.name
         waiting += reversed(folders)
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # such as a link to itself
+        return False
 
 
 def _fixed_part(pattern: str, separator: str) -> str:

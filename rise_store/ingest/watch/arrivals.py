@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rise_store.corpus.locations import path_name
 from rise_store.errors import InputError
 
 _STEP_MS = 50
@@ -79,7 +80,7 @@ class Arrivals:
                 now = time.monotonic()
                 with self._lock:
                     for _, name in changes:
-                        self._changed.setdefault(os.path.abspath(name), now)
+                        self._changed.setdefault(path_name(os.path.abspath(name)), now)
                 self.event.set()
         except Exception as error:  # such as the system's limit of watched folders
             self.failure = " ".join(str(error).split()) or type(error).__name__

@@ -99,7 +99,11 @@ class FollowedLines(Followed):
                 return None
             sample = before.sample
         else:
-            sample = sample_digest(self._file, offset)
+            try:
+                sample = sample_digest(self._file, offset)
+            except Exception:  # whatever a file system of fsspec raises: the earlier position stands
+                self.try_again()
+                return None
         self.position = self._position(row=number, offset=offset, inode=self.inode, sample=sample, changed=changed)
         return self.position
 

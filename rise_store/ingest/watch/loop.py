@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from rise_store.errors import InputError, StoreFullError, StoreUnreachableError
@@ -111,6 +112,8 @@ class Watch:
                 if self._waiting and (ended or self._is_full() or now >= self._waiting[0].at + self._pace.max_delay):
                     self._store()
                 elif ended:
+                    if self._input is not None and self._input.failure is not None:
+                        raise self._input.failure
                     return
                 else:
                     self._rest(now)
@@ -184,8 +187,22 @@ class Watch:
             self._registry.settle(file)
 
     def _drop(self) -> None:
-        """Leave the rows that wait to the next session, but those that cannot be read again."""
-        self._waiting = deque(row for row in self._waiting if row.file is self._input)
+        """Leave the rows that wait to the next session, but those that cannot be read again: a block of them."""
+        kept = [row for row in self._waiting if row.file is self._input]
+        self._set_waiting(kept)
+        if self._input is None:
+            return
+        self._input.stop()
+        with suppress(InputError):  # is raised at the end
+            while not self._is_full() and (row := self._input.next_row()) is not None:
+                self._wait(row)
+
+    def _set_waiting(self, rows: Iterable[Arrived]) -> None:
+        self._waiting = deque()
+        self._characters = 0
+        self._open.clear()
+        for row in rows:
+            self._wait(row)
 
     def _wait(self, row: Arrived) -> None:
         self._waiting.append(row)
@@ -194,6 +211,8 @@ class Watch:
             self._open.add(id(row.file))
 
     def _unreadable(self, file: Followed, error: Exception) -> None:
+        if file is self._input and not self._targets:
+            return  # it ends the watch, which says so
         if isinstance(error, OSError):
             file.try_again()
         if isinstance(error, FileNotFoundError):
@@ -221,11 +240,7 @@ class Watch:
                 keys.add(row.key)
             rows.append(self._waiting.popleft())
         was_full, characters = self._is_full(), self._characters
-        left, self._waiting = self._waiting, deque()
-        self._characters = 0
-        self._open.clear()
-        for row_left in left:
-            self._wait(row_left)
+        self._set_waiting(self._waiting)
         began = time.monotonic()
         done = self._storing.store(tuple(rows))
         self._learn(characters - self._characters, time.monotonic() - began, was_full=was_full)

@@ -42,10 +42,14 @@ class Registry:
             return
         self.missing.discard(target.source)
         self._looked[target.source] = now
-        own = {name: file for name, file in self.files.items() if file.source == target.source}
+        own = {
+            name: file
+            for name, file in self.files.items()
+            if file.source == target.source and name not in target.unseen
+        }
         for name, file in own.items():
             if name not in found and isinstance(file, FollowedLines):
-                seen = see(name, time.time())  # a file that was renamed to a name that is no target's
+                seen = _see(file)  # a file that was renamed to a name that is no target's
                 if seen is not None and seen.inode == file.inode:
                     found[name] = seen
         self._find_renamed(own, found)
@@ -64,8 +68,7 @@ class Registry:
             if any(target.may_hold(name) for target in self._targets):
                 return False
             return os.path.isfile(name) or os.path.basename(name).startswith(".")  # else perhaps a folder
-        before = file.seen
-        seen = see(name, time.time(), before.relative) if before is not None else None
+        seen = _see(file) if file.seen is not None else None
         if seen is None or seen.inode != file.inode:
             return False
         self._notice(file, seen, at)
@@ -112,7 +115,7 @@ class Registry:
             if isinstance(file, FollowedLines) and file.inode is not None and not is_remote(name):
                 new = by_inode.get(file.inode)
                 if new is None:
-                    folder = os.path.dirname(name)
+                    folder = os.path.dirname(file.seen.address if file.seen else name)
                     if folder not in siblings:
                         siblings[folder] = _siblings(folder)
                     seen = siblings[folder].get(file.inode)
@@ -135,6 +138,15 @@ class Registry:
             if old is not None:
                 file.position = old.model_copy(update={"name": new})
                 self.moved.append((old, file.position))
+
+
+def _see(file: Followed) -> Seen | None:
+    """A local file where it was before; None where it is not, or cannot be looked at for the moment."""
+    before = file.seen
+    try:
+        return see(before.address, time.time(), before.relative) if before else see(file.name, time.time())
+    except OSError:
+        return None
 
 
 def _arrival(seen: Seen, hint: float | None, before: float | None, now: float) -> float:

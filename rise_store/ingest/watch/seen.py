@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
+from rise_store.corpus.locations import path_name
 from rise_store.corpus.remote import explained, is_remote, open_filesystem
 
 SAMPLE_BYTES = 1024  # at the head, and again in front of the offset
@@ -19,7 +20,7 @@ _VERSION_FIELDS = ("ETag", "etag", "md5Hash", "generation", "mtime", "LastModifi
 class Seen:
     """A file at one moment; `inode` tells it from another of the same name, where there are such things."""
 
-    name: str  # without secrets
+    name: str  # without secrets, in UTF-8
     size: int
     changed: str  # when or how it changed last, as its file system tells it; only ever compared
     inode: str | None = None
@@ -35,6 +36,9 @@ def see(path: str, now: float, relative: str = "") -> Seen | None:
         path: where.
         now: the time, as time.time() gives it.
         relative: its path within the folder that is looked at.
+
+    Raises:
+        OSError: it cannot be looked at.
     """
     try:
         return seen_by_stat(path, os.stat(path), now, relative)
@@ -47,7 +51,7 @@ def seen_by_stat(path: str, status: os.stat_result, now: float, relative: str = 
     if not stat.S_ISREG(status.st_mode):
         return None
     changed, inode = str(status.st_mtime_ns), f"{status.st_dev}:{status.st_ino}"
-    return Seen(path, status.st_size, changed, inode, now - status.st_mtime, path, relative)
+    return Seen(path_name(path), status.st_size, changed, inode, now - status.st_mtime, path, relative)
 
 
 def seen_by_info(name: str, address: str, info: Mapping[str, Any], relative: str) -> Seen | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rise_store.corpus import SourceOptions
 from rise_store.corpus.chat import ChatRenderer
-from rise_store.corpus.remote import public_address
+from rise_store.corpus.locations import public_name
 from rise_store.digests import json_sha256
 from rise_store.errors import InputError, StoreError
 from rise_store.ingest.block import RunContext
@@ -94,10 +94,14 @@ def watch_sources(
     """
     started = time.monotonic()
     formats = Formats(reading, render_chat)
+    if STDIN in sources and reading.get("format") not in (None, "jsonl"):
+        raise InputError(
+            f"standard input is watched as JSON Lines, not as {reading.get('format')}; ingest it, or watch a file"
+        )
     settings = {**settings, **formats.settings}
     own_files = [_pattern(path) for path in (rejects, tellers.status) if path is not None]
     targets = [make_target(source, formats, own_files) for source in sources if source != STDIN]
-    names = tuple(public_address(source) for source in sources)
+    names = tuple(source if source == STDIN else public_name(source) for source in sources)
     manifests = tuple(SourceManifest(uri=source, format=reading.get("format") or "any") for source in names)
     space = collection.space.fingerprint
     ledger = RunLedger.begin(catalogue, dataset, space, manifests, settings, mode="watch")

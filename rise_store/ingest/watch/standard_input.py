@@ -29,6 +29,9 @@ class FollowedInput(Followed):
     def __init__(self, wake: threading.Event, formats: Formats) -> None:
         super().__init__(NAME, "-", "", None)
         self.ended = False
+        self.failure: InputError | None = None  # why it ended before its end
+        self._stopped = False
+        self._handing = threading.Lock()  # held while a row is put into the queue
         self._wake = wake
         self._waiting: queue.Queue[tuple[RawRow | RejectedRow, float] | None] = queue.Queue(_MOST_WAITING)
         self._formats = formats
@@ -43,13 +46,20 @@ class FollowedInput(Followed):
         return None if self._waiting.empty() else 0.0
 
     def next_row(self) -> Arrived | None:
-        """See `Followed.next_row`."""
-        try:
-            arrived = self._waiting.get_nowait()
-        except queue.Empty:
-            return None
+        """See `Followed.next_row`; raises `failure` behind the last row."""
+        while True:
+            is_handing = self._handing.locked()  # before looking: afterwards it may have been put meanwhile
+            try:
+                arrived = self._waiting.get_nowait()
+                break
+            except queue.Empty:
+                if not (self._stopped and is_handing):
+                    return None
+                time.sleep(0.001)
         if arrived is None:
             self.ended = True
+            if self.failure is not None:
+                raise self.failure
             return None
         row, at = arrived
         self._number += 1
@@ -66,15 +76,26 @@ class FollowedInput(Followed):
         """See `Followed.checkpoint`."""
         return None
 
+    def stop(self) -> None:
+        """Read no further; `next_row` gives what was read."""
+        self._stopped = True
+
     def _listen(self) -> None:
         try:
             for row in JsonLines(_Input(), encoding=self._formats.encoding):
-                self._waiting.put((row, time.monotonic()))
+                with self._handing:
+                    if self._stopped:
+                        return
+                    self._waiting.put((row, time.monotonic()))
                 self._wake.set()
         except InputError as error:
-            self.error = str(error)
-        self._waiting.put(None)
-        self._wake.set()
+            self.failure = error
+        except Exception as error:  # in a thread nobody else would hear of it
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            self.failure = InputError(f"{NAME}: cannot be read: {reason}; check what writes to it")
+        finally:
+            self._waiting.put(None)
+            self._wake.set()
 
 
 class _Input(StandardInput):

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from rise_store.corpus.folders import expand
 from rise_store.corpus.formats.hf_datasets import HUB_PREFIX, is_saved_dataset
+from rise_store.corpus.locations import path_name
 from rise_store.corpus.remote import explained, is_remote, local_path, open_filesystem, public_address
 from rise_store.errors import InputError
 from rise_store.ingest.watch.formats import Formats
@@ -23,6 +24,7 @@ class Target(Protocol):
 
     source: str  # as the user gave it, without secrets
     is_polled: bool  # nobody tells of its changes
+    unseen: set[str]  # names of files that are there, of which nothing could be told at the last look
 
     def look(self) -> dict[str, Seen] | None:
         """Its files at this moment, by name; None where it cannot be looked at, as a share that is not mounted.
@@ -67,10 +69,12 @@ class LocalTarget:
     is_polled = False
 
     def __init__(self, source: str, formats: Formats, ignored: Collection[str] = ()) -> None:
-        self.source = source
+        self.source = path_name(source)
+        self.unseen: set[str] = set()
         self._formats = formats
         self._ignored = ignored
-        self._path = os.path.abspath(local_path(source))
+        self._given = local_path(source)
+        self._path = os.path.abspath(self._given)
         self._is_pattern = glob.has_magic(self._path) and not os.path.lexists(self._path)
         self._is_file = not self._is_pattern and not os.path.isdir(self._path)
         self.folder = Path(self._path)  # that holds what is looked at
@@ -83,9 +87,10 @@ class LocalTarget:
         """See `Target.look`."""
         if not self.folder.is_dir():
             return None
+        self.unseen = set()
         now = time.time()
         if self._is_file:
-            seen = see(self._path, now, local_path(self.source).removeprefix("./"))
+            seen = self._see(self._path, now, path_name(self._given).removeprefix("./"))
             return {} if seen is None else {seen.name: seen}
         try:
             found = expand(self._path)
@@ -94,7 +99,7 @@ class LocalTarget:
                 raise
             return {}
         files = [
-            see(file.address, now, file.relative)
+            self._see(file.address, now, file.relative)
             for file in (found.files if found else ())
             if self._formats.format_of(file.relative) is not None and not self._is_ignored(file.address)
         ]
@@ -114,6 +119,13 @@ class LocalTarget:
         deep = not self._is_file and (not self._is_pattern or Path(self._path).parent != self.folder)
         return [(self.folder, deep)]
 
+    def _see(self, path: str, now: float, relative: str) -> Seen | None:
+        try:
+            return see(path, now, relative)
+        except OSError:
+            self.unseen.add(path_name(path))
+            return None
+
     def _is_ignored(self, path: str) -> bool:
         return any(fnmatch.fnmatch(path, pattern) for pattern in self._ignored)
 
@@ -125,6 +137,7 @@ class AddressTarget:
 
     def __init__(self, source: str, formats: Formats) -> None:
         self.source = public_address(source)
+        self.unseen: set[str] = set()
         self._formats = formats
         self._address = source
 

@@ -16,9 +16,10 @@ import orjson
 import pytest
 
 from rise_store import InputError
+from rise_store.records import WatchStatus
 from rise_store.signature import SignatureEncoder
 from tests.ingest.examples import SMALL, OpenStore, Row, story_rows, write_rows
-from tests.ingest.watch.sessions import append, texts_of, watch_once, watching
+from tests.ingest.watch.sessions import append, runs, texts_of, watch_once, watching
 
 
 def test_documents_are_replaced_when_they_change(store: OpenStore, encoder: SignatureEncoder, tmp_path: Path) -> None:
@@ -34,9 +35,21 @@ def test_documents_are_replaced_when_they_change(store: OpenStore, encoder: Sign
         session.wait(lambda: "small box" in session.texts()["a.md"])
     assert session.report is not None
     assert (session.report.new, session.report.replaced, session.report.stored) == (2, 1, 2)
+    assert session.report.state == "COMPLETE"
     assert store.ingest(folder, dataset="stories", model=encoder).new == 0  # they have the same ids
     again = watch_once(store, encoder, folder)
     assert (again.new, again.replaced, again.unchanged) == (0, 0, 0)
+
+
+def test_a_document_that_is_touched_is_read_again(store: OpenStore, encoder: SignatureEncoder, tmp_path: Path) -> None:
+    file = tmp_path / "a.md"
+    file.write_text("One day the dog found a shiny key.")
+    with watching(store, encoder, tmp_path) as session:
+        session.wait_for("a.md")
+        os.utime(file)
+        session.wait(lambda: len(session.statuses) == 2)
+    assert session.report is not None
+    assert (session.report.state, session.report.new, session.report.unchanged) == ("COMPLETE", 1, 1)
 
 
 def test_a_file_that_is_still_written_is_left_until_it_is_quiet(
@@ -139,6 +152,73 @@ def test_standard_input_until_its_end(
     stdin.close()
     assert (report.state, report.new, report.rejected) == ("COMPLETE", 6, 1)
     assert report.rejects[0].startswith("<stdin>:6: malformed JSON")
+
+
+def test_what_was_read_of_standard_input_is_stored_when_the_watch_is_stopped(
+    store: OpenStore, encoder: SignatureEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.pipe()
+    with io.TextIOWrapper(io.FileIO(reading)) as stdin, open(writing, "wb", buffering=0) as pipe:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        pipe.write(b"".join(orjson.dumps(row) + b"\n" for row in story_rows(100)))
+        stop = threading.Event()
+
+        def on_block(_: WatchStatus) -> None:
+            time.sleep(0.5)  # until all rows are read
+            stop.set()
+
+        report = store.watch("-", dataset="stories", model=encoder, batch=5, stop=stop, on_block=on_block)
+    assert (report.state, report.new) == ("COMPLETE", 100)
+
+
+def test_broken_standard_input_fails_the_watch_behind_its_rows(
+    store: OpenStore, encoder: SignatureEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = b"".join(orjson.dumps({**row, "salt": os.urandom(50).hex()}) + b"\n" for row in story_rows(50))
+    reading, writing = os.pipe()
+    with open(writing, "wb") as pipe:
+        pipe.write(gzip.compress(data)[:-20])
+    with io.TextIOWrapper(io.FileIO(reading)) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        with pytest.raises(InputError, match="<stdin>"):
+            store.watch("-", dataset="stories", model=encoder, max_delay=0.1)
+    assert len(texts_of(store)) > 0
+    assert runs(store)[0].state == "FAILED"
+
+
+def test_standard_input_is_json_lines(store: OpenStore, encoder: SignatureEncoder) -> None:
+    with pytest.raises(InputError, match="JSON Lines, not as csv"):
+        watch_once(store, encoder, "-", format="csv")
+
+
+def test_file_names_need_not_be_utf_8(store: OpenStore, encoder: SignatureEncoder, tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path)
+    for name, row in zip((b"a\xff.jsonl", b"b\xff.csv", b"c\xff.md"), story_rows(3), strict=True):
+        text = orjson.dumps(row) if name.endswith(b"jsonl") else f"id,text\n{row['id']},{row['text']}".encode()
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(text + b"\n")
+    report = watch_once(store, encoder, tmp_path)
+    assert (report.state, report.new, report.rejected) == ("COMPLETE", 3, 0)
+    assert watch_once(store, encoder, tmp_path).unchanged == 0  # it is known how far they were read
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_one_bad_entry_does_not_hide_the_others(
+    store: OpenStore, encoder: SignatureEncoder, tmp_path: Path, known: bool
+) -> None:
+    append(tmp_path / "a.jsonl", *story_rows(1))
+    loop = tmp_path / "loop.jsonl"
+    if known:
+        append(loop, *story_rows(1, start=1))
+        watch_once(store, encoder, tmp_path)
+        loop.unlink()
+    loop.symlink_to(loop.name)  # cannot even be looked at
+    with watching(store, encoder, tmp_path, poll=0.1) as session:
+        append(tmp_path / "a.jsonl", *story_rows(1, start=2))
+        session.wait_for("row-0", "row-2")
+    assert session.report is not None
+    assert session.report.state == "COMPLETE"
+    assert store.backend.catalogue().count("position") == 1 + known
 
 
 @pytest.mark.parametrize(
