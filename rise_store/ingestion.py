@@ -145,7 +145,7 @@ class Ingestion:
             reading_settings = source.settings if isinstance(source, ExampleReader) else {}
             settings = {**reading_settings, "keep_text": keep_text, "strict": strict, "partial": partial}
             ledger = RunLedger.begin(catalogue, record, collection.space.fingerprint, manifests, settings)
-            if ledger.run.attempts > 1:
+            if ledger.resumed_rows:
                 notify(f"resuming run {ledger.run.id}: {ledger.resumed_rows:,} rows are done")
             run = RunContext(record, keep_text, ledger.run.id, Tombstones(catalogue), strict)
             report = ingest_examples(
@@ -160,6 +160,8 @@ class Ingestion:
                 patience_s=patience,
                 notify=notify,
             )
+            if ledger.run.rows == 0:
+                notify(f"warning: the sources of dataset {record.name!r} have no rows")
             tidy_or_say(collection, notify)  # also after a run without news: an earlier one may have been killed
             return report
 

@@ -152,10 +152,10 @@ def ingest(
         echo_json(report.model_dump(mode="json"))
     else:
         print_report(console(), report)
-        for reason in report.rejects:
-            click.echo(f"not stored: {reason}", err=True)
-        if report.rejects_file is not None:
-            click.echo(f"all rows that were not stored: {report.rejects_file}", err=True)
+    for reason in report.rejects:
+        click.echo(f"not stored: {reason}", err=True)
+    if report.rejects_file is not None:
+        click.echo(f"all rows that were not stored: {report.rejects_file}", err=True)
     if report.state == "FAILED":
         raise StoreError(f"run {report.run_id} does not add up: {report.message}")
     if report.message:

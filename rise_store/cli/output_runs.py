@@ -75,6 +75,8 @@ def print_check(out: Console, check: RunCheck) -> None:
         f"{check.receipts:,} receipts of {check.rows:,} rows speak of {check.written:,} examples; the store has "
         f"{check.found:,} that name the run"
     )
+    for note in check.notes:
+        out.print(Text(note))
 
 
 def _print_receipts(out: Console, receipts: Sequence[Receipt]) -> None:

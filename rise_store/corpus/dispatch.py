@@ -97,5 +97,7 @@ def open_source(
         sources.append(TextFiles(folder.name, documents, encoding=encoding))
     if not sources:
         known = " ".join(sorted(_SUFFIXES))
-        raise InputError(f"{folder.name}: holds no file of a known format ({known}); give its format to read all files")
+        raise InputError(
+            f"{folder.name}: holds no file of a known format ({known}); name it with --input-format to read all files"
+        )
     return sources

@@ -31,8 +31,8 @@ from rise_store.ingest.texts import EncodedTexts, PreparedTexts
 from rise_store.records import IngestReport, IngestTotals, Receipt
 from rise_store.store import Collection
 
-# Model batches in a block. Chunks are sorted by length within a block: with batches of 2,048 tokens, padding was 10.8 % in
-# blocks of 8 batches, 4.7 % of 24, 2.7 % of 48 and 1.6 % of 75. A kill costs the block that the model has.
+# Model batches in a block. Chunks are sorted by length within a block: with batches of 2,048 tokens, padding was 10.8 %
+# in blocks of 8 batches, 4.7 % of 24, 2.7 % of 48 and 1.6 % of 75. A kill costs the block that the model has.
 BLOCK_BATCHES = 48
 
 Progress = Callable[[IngestTotals, int], None]  # totals of the blocks so far; tokens encoded in all

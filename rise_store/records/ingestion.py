@@ -166,6 +166,9 @@ class RunCheck(Record):
     written: int = Field(description="examples whose payload named the run, by its receipts")
     found: int = Field(description="stored examples that name the run now")
     problems: tuple[str, ...] = Field((), description="one line each")
+    notes: tuple[str, ...] = Field(
+        (), description="differences that later runs of the dataset or erasures account for; one line each"
+    )
 
 
 class SignatureFile(Record):

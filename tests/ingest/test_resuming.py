@@ -317,7 +317,7 @@ def test_an_erasure_meanwhile_is_named_and_what_it_erased_stays_away(
 
     report = attempt(store, encoder, rows, 3, progress=meanwhile)
     assert report.state == "FAILED"
-    assert "do not name it any more: 1 were erased since, by erasure" in report.message
+    assert "do not name it any more: 1 were erased since in all of the store, the last by erasure" in report.message
     again = attempt(store, encoder, rows, 3)
     assert (again.state, again.new, again.unchanged, again.refused) == ("COMPLETE", 0, 5, 1)
 

@@ -138,7 +138,7 @@ class RunLedger:
                 f"the receipts cover {covered:,} rows of {rows:,}: run the same command again, which stores the others"
             )
         if found != counts.written:
-            problems.append(missing_examples(self.run, counts.written, found, self._catalogue))
+            problems.append(missing_examples(self.run, counts.written, found, self._catalogue)[0])
         left_undone = "" if problems else self._mark_vanished(collection, rows)
         self._write(
             state="FAILED" if problems else "COMPLETE",

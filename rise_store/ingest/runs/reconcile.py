@@ -20,27 +20,34 @@ def named_by(run: Run, collection: Collection) -> int:
     return collection.count(Equals("run_id", run.id))
 
 
-def missing_examples(run: Run, written: int, found: int, catalogue: Catalogue) -> str:
-    """Why a run has not as many examples as its receipts speak of, as far as the store knows, and what to do."""
+def missing_examples(run: Run, written: int, found: int, catalogue: Catalogue) -> tuple[str, bool]:
+    """Why a run has not as many examples as its receipts speak of, as far as the store knows, and what to do.
+
+    Also whether a later run or an erasure may account for it.
+    """
     others = [other for other in read_runs(catalogue, dataset=run.dataset.name) if _wrote_since(other, run)]
     if found > written:
         return (
             f"{found:,} stored examples name the run, and its receipts speak of {written:,}: another process stored "
             "some and was killed before it could write its receipts. Nothing is lost: run the same command again"
-        )
+        ), False
     since = run.started_at[:19]
     erased = [one for one in Tombstones(catalogue).sets() if one.examples and one.erased_at[:19] >= since]
+    reasons = []
     if erased:
-        reason = f"{sum(one.examples for one in erased):,} were erased since, by erasure {erased[-1].id}"
-    elif others:
+        examples = sum(one.examples for one in erased)
+        reasons.append(f"{examples:,} were erased since in all of the store, the last by erasure {erased[-1].id}")
+    if others:
         also = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        reason = f"run {others[0].id}{also} has written to dataset {run.dataset.name!r} since, or they were deleted"
-    else:
-        reason = "they were deleted since"
-    return (
-        f"{written - found:,} of the {written:,} examples that the run stored do not name it any more: {reason}. If "
-        "that was meant, all is well; if not, run the same command again: it stores what is missing, and no more"
+        reasons.append(f"run {others[0].id}{also} has written to dataset {run.dataset.name!r} since")
+    reason = ", and ".join(reasons) or "they were deleted since"
+    advice = (
+        "What a later run replaced is as it should be; deleted examples come back with that run's command"
+        if others
+        else "If that was meant, all is well; if not, run the same command again: it stores what is missing, and no more"
     )
+    said = f"{written - found:,} of the {written:,} examples that the run stored do not name it any more: {reason}"
+    return f"{said}. {advice}", bool(reasons)
 
 
 def check_run(run: Run, catalogue: Catalogue, collection: Collection) -> RunCheck:
@@ -52,6 +59,7 @@ def check_run(run: Run, catalogue: Catalogue, collection: Collection) -> RunChec
         for receipt in receipts
         if packed_length(receipt.outcomes) != receipt.last - receipt.first + 1
     ]
+    notes: list[str] = []
     if run.rows is not None and run.rows != rows:
         problems.append(f"the receipts cover {rows:,} rows of {run.rows:,}")
     if run.counts is not None and run.counts.written != counts.written:
@@ -59,7 +67,8 @@ def check_run(run: Run, catalogue: Catalogue, collection: Collection) -> RunChec
             f"the receipts speak of {counts.written:,} stored examples, and the run closed with {run.counts.written:,}"
         )
     if found != counts.written:
-        problems.append(missing_examples(run, counts.written, found, catalogue))
+        reason, accounted_for = missing_examples(run, counts.written, found, catalogue)
+        (notes if accounted_for else problems).append(reason)
     return RunCheck(
         run_id=run.id,
         agrees=not problems,
@@ -68,6 +77,7 @@ def check_run(run: Run, catalogue: Catalogue, collection: Collection) -> RunChec
         written=counts.written,
         found=found,
         problems=tuple(problems),
+        notes=tuple(notes),
     )
 
 
