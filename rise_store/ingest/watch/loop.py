@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from rise_store.errors import InputError, StoreFullError, StoreUnreachableError
+from rise_store.errors import InputError, StoreFullError, StoreUnreachableError, UnreadableError
 from rise_store.ingest.blocks import CHARACTERS_PER_TOKEN
 from rise_store.ingest.patience import Patience
 from rise_store.ingest.schedule import BLOCK_BATCHES
@@ -213,7 +213,7 @@ class Watch:
     def _unreadable(self, file: Followed, error: Exception) -> None:
         if file is self._input and not self._targets:
             return  # it ends the watch, which says so
-        if isinstance(error, OSError):
+        if isinstance(error, OSError | UnreadableError):
             file.try_again()
         if isinstance(error, FileNotFoundError):
             return  # it is gone: the next look will say so
