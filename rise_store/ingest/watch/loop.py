@@ -91,6 +91,7 @@ class Watch:
         self._due: dict[str, float] = {}
         self._stored_at = time.monotonic()
         self._untidy = 0
+        self._filled_by: Followed | None = None  # the last block: it is the turn of the others
         self._noted = 0.0
         self._told: set[str] = set()
 
@@ -181,6 +182,8 @@ class Watch:
                     break
                 self._wait(row)
             if self._is_full():
+                self._filled_by = file
+                self._registry.defer(file)
                 break
         self._storing.remember(file for file in done if file.pending == 0)
         for file in done:
@@ -281,7 +284,9 @@ class Watch:
 
     def _active(self) -> list[Followed]:
         files: list[Followed] = list(self._registry.active.values())
-        return files if self._input is None else [*files, self._input]
+        if self._input is None:
+            return files
+        return [*files, self._input] if self._filled_by is self._input else [self._input, *files]
 
     def _note(self) -> None:
         now = time.monotonic()
