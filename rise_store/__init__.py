@@ -18,6 +18,7 @@ from rise_store.errors import (
     StoreFullError,
     StoreInUseError,
     StoreUnreachableError,
+    UnreadableError,
     WorkerError,
 )
 from rise_store.preview import preview_corpus
@@ -93,6 +94,7 @@ __all__ = [
     "StoreInUseError",
     "StoreInfo",
     "StoreUnreachableError",
+    "UnreadableError",
     "VerifyReport",
     "Weights",
     "WorkerError",

@@ -17,6 +17,10 @@ class InputError(RiseStoreError):
     """A row, file or argument that cannot be used; names the file and line where there is one."""
 
 
+class UnreadableError(InputError):
+    """A file that cannot be opened or read for the moment: the same call may succeed later."""
+
+
 class ConfigError(RiseStoreError):
     """A setting outside its range."""
 

@@ -55,6 +55,7 @@ def test_exported_names() -> None:
         "StoreInUseError",
         "StoreInfo",
         "StoreUnreachableError",
+        "UnreadableError",
         "VerifyReport",
         "Weights",
         "WorkerError",
@@ -66,7 +67,7 @@ def test_exported_names() -> None:
 
 def test_every_error_is_a_rise_store_error_with_an_exit_code() -> None:
     errors = [getattr(rise_store, name) for name in rise_store.__all__ if name.endswith("Error")]
-    assert len(errors) == 12
+    assert len(errors) == 13
     for error in (*errors, rise_store.Interrupted):
         assert issubclass(error, rise_store.RiseStoreError)
         assert error.exit_code == 2

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from rise_store.corpus.remote import RemoteFile, is_remote, local_path, public_address
-from rise_store.errors import InputError
+from rise_store.errors import InputError, UnreadableError
 
 STDIN = "-"
 
@@ -76,11 +76,11 @@ def path_name(path: str | os.PathLike[str]) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
-def path_problem(path: str | os.PathLike[str], error: OSError) -> InputError:
+def path_problem(path: str | os.PathLike[str], error: OSError) -> UnreadableError:
     """What an `OSError` says about a path."""
     if isinstance(error, FileNotFoundError):
-        return InputError(f"{path_name(path)}: no such file; check the path")
-    return InputError(f"{path_name(path)}: cannot be read: {error.strerror or error}")
+        return UnreadableError(f"{path_name(path)}: no such file; check the path")
+    return UnreadableError(f"{path_name(path)}: cannot be read: {error.strerror or error}")
 
 
 class LocalFile:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, BinaryIO, cast
 from urllib.request import url2pathname
 
-from rise_store.errors import InputError
+from rise_store.errors import InputError, UnreadableError
 
 HASHED_REMOTE_BYTES = 1 << 30
 """Largest remote file that is read an extra time for its SHA-256, without which a run over it cannot be resumed."""
@@ -63,12 +63,12 @@ def problem(address: str, error: Exception) -> InputError:
     if isinstance(error, ImportError):
         return _missing_package(address, address.split("::")[-1].partition("://")[0], error)
     if isinstance(error, FileNotFoundError):
-        return InputError(f"{name}: no such file; check the address, and that you may read it")
+        return UnreadableError(f"{name}: no such file; check the address, and that you may read it")
     words = " ".join(str(error).split())[:200]
     if name != address or not words:
         status = getattr(error, "status", None) or getattr(error, "errno", None)
         words = type(error).__name__ + (f" {status}" if status else "")
-    return InputError(f"{name}: cannot be read: {words}")
+    return UnreadableError(f"{name}: cannot be read: {words}")
 
 
 def open_filesystem(address: str) -> tuple[Any, str]:

@@ -14,7 +14,7 @@ from rise_store.corpus.folders import FoundFile
 from rise_store.corpus.lines import MAX_LINE_BYTES
 from rise_store.corpus.locations import STDIN, locate, public_name
 from rise_store.corpus.sources import RawRow, RejectedRow
-from rise_store.errors import InputError
+from rise_store.errors import InputError, UnreadableError
 from rise_store.records import RowOrigin, SourceManifest
 
 _HEADING = re.compile(r"\s*#[ \t]+(\S[^\r\n]*)")
@@ -32,9 +32,20 @@ class TextFiles:
     """
 
     def __init__(
-        self, name: str, files: Iterable[FoundFile], *, encoding: str | None = None, max_bytes: int = MAX_LINE_BYTES
+        self,
+        name: str,
+        files: Iterable[FoundFile],
+        *,
+        encoding: str | None = None,
+        max_bytes: int = MAX_LINE_BYTES,
+        followed: bool = False,
     ) -> None:
-        """Takes files as `expand` lists them; `name` is what they are called together."""
+        """Takes files as `expand` lists them; `name` is what they are called together.
+
+        A file that cannot be read for the moment ends the reading with `UnreadableError` where it is `followed`, so
+        that whoever follows it can try again.
+        """
+        self._followed = followed
         self.name = name
         self.bytes_read = 0
         self._files = tuple(files)
@@ -84,6 +95,8 @@ class TextFiles:
             except ChangedError as error:
                 changed = changed or error
             except InputError as error:
+                if self._followed and isinstance(error, UnreadableError):
+                    raise
                 reason = str(error).removeprefix(f"{location}: ").removeprefix(f"{name}: ")
                 yield RejectedRow(location, f"{location}: {reason}")
             else:

@@ -64,7 +64,8 @@ class Followed(ABC):
         """The next row; None where there is none for the moment.
 
         Raises:
-            InputError, OSError: it cannot be read; it is not tried again before it has changed.
+            InputError: it cannot be read; it is not tried again before it has changed.
+            UnreadableError, OSError: it cannot be read for the moment.
         """
 
     @abstractmethod

@@ -60,7 +60,9 @@ class Formats:
         """
         if self.format_of(file.name) == "text":
             found = [FoundFile(file.relative or file.name, file.address)]
-            reader = self._reader.like([TextFiles(file.name, found, encoding=self.encoding)], distinct=False)
+            reader = self._reader.like(
+                [TextFiles(file.name, found, encoding=self.encoding, followed=True)], distinct=False
+            )
         else:
             reader = self._reader.like(open_sources([file.address], **self._options), distinct=False)
         return iter(reader)

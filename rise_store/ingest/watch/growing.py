@@ -10,6 +10,8 @@ from typing import BinaryIO
 
 from rise_store.corpus.formats import JsonLines
 from rise_store.corpus.lines import Position as LinePosition
+from rise_store.corpus.remote import is_remote, problem
+from rise_store.errors import InputError
 from rise_store.ingest.watch.followed import Arrived, Followed, Row
 from rise_store.ingest.watch.formats import Formats
 from rise_store.ingest.watch.positions import Position
@@ -65,9 +67,12 @@ class FollowedLines(Followed):
                 row = self._read()
                 if row is not None:
                     return row
-        except BaseException:
+        except BaseException as error:
             self._tried = self.seen
             self._rows = None
+            address = self.seen.address if self.seen else ""
+            if is_remote(address) and isinstance(error, Exception) and not isinstance(error, InputError):
+                raise problem(address, error) from None  # each file system raises errors of its own
             raise
         self._tried = self.seen
         self._marks.clear()  # what is left is half a line: it arrives with its newline

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from rise_store.errors import InputError, StoreFullError, StoreUnreachableError
+from rise_store.errors import InputError, StoreFullError, StoreUnreachableError, UnreadableError
 from rise_store.ingest.blocks import CHARACTERS_PER_TOKEN
 from rise_store.ingest.patience import Patience
 from rise_store.ingest.schedule import BLOCK_BATCHES
@@ -91,6 +91,7 @@ class Watch:
         self._due: dict[str, float] = {}
         self._stored_at = time.monotonic()
         self._untidy = 0
+        self._filled_by: Followed | None = None  # the last block: it is the turn of the others
         self._noted = 0.0
         self._told: set[str] = set()
 
@@ -181,6 +182,8 @@ class Watch:
                     break
                 self._wait(row)
             if self._is_full():
+                self._filled_by = file
+                self._registry.defer(file)
                 break
         self._storing.remember(file for file in done if file.pending == 0)
         for file in done:
@@ -213,7 +216,7 @@ class Watch:
     def _unreadable(self, file: Followed, error: Exception) -> None:
         if file is self._input and not self._targets:
             return  # it ends the watch, which says so
-        if isinstance(error, OSError):
+        if isinstance(error, OSError | UnreadableError):
             file.try_again()
         if isinstance(error, FileNotFoundError):
             return  # it is gone: the next look will say so
@@ -281,7 +284,9 @@ class Watch:
 
     def _active(self) -> list[Followed]:
         files: list[Followed] = list(self._registry.active.values())
-        return files if self._input is None else [*files, self._input]
+        if self._input is None:
+            return files
+        return [*files, self._input] if self._filled_by is self._input else [self._input, *files]
 
     def _note(self) -> None:
         now = time.monotonic()

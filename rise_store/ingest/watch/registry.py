@@ -23,7 +23,7 @@ class Registry:
         self._targets = list(targets)
         self._follow = follow
         self.files: dict[str, Followed] = {}
-        self.active: dict[int, Followed] = {}  # those with something to be read, in the order of arrival
+        self.active: dict[int, Followed] = {}  # those with something to be read, in turn
         self.gone: list[Followed] = []
         self.moved: list[tuple[Position, Position | None]] = []  # to be written: what was, and what is instead
         self.missing: set[str] = set()  # sources that cannot be looked at
@@ -78,6 +78,11 @@ class Registry:
         """A file was read as far as it goes for the moment."""
         if file.ready_in(0.0) is None:
             self.active.pop(id(file), None)
+
+    def defer(self, file: Followed) -> None:
+        """It is the turn of all other files before this one."""
+        if self.active.pop(id(file), None) is not None:
+            self.active[id(file)] = file
 
     def bury(self) -> None:
         """Forget the files that are gone, once nothing of them is on its way."""

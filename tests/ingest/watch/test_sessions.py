@@ -165,6 +165,24 @@ def test_blocks_are_small_and_wait_for_company(store: OpenStore, encoder: Signat
     assert [status.counts.new for status in session.statuses] == [3, 6, 7]
 
 
+def test_a_backlog_lets_other_files_have_their_turn(
+    store: OpenStore, encoder: SignatureEncoder, tmp_path: Path
+) -> None:
+    append(tmp_path / "a.jsonl", *story_rows(60))
+    append(tmp_path / "b.jsonl", {"id": "other", "text": "She loved to play outside in the park."})
+    seen: list[bool] = []
+    store.watch(
+        str(tmp_path),
+        dataset="stories",
+        model=encoder,
+        once=True,
+        batch=5,
+        on_block=lambda _: seen.append("other" in store.dataset("stories")),
+    )
+    assert len(seen) > 10
+    assert seen[1]  # the first block was filled by the backlog
+
+
 @pytest.mark.parametrize("options", [{"max_delay": 0}, {"poll": -1.0}, {"batch": 0}, {"max_delay": float("nan")}])
 def test_settings_out_of_range(store: OpenStore, encoder: SignatureEncoder, options: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):
