@@ -44,7 +44,8 @@ def missing_examples(run: Run, written: int, found: int, catalogue: Catalogue) -
     advice = (
         "What a later run replaced is as it should be; deleted examples come back with that run's command"
         if others
-        else "If that was meant, all is well; if not, run the same command again: it stores what is missing, and no more"
+        else "If that was meant, all is well; if not, run the same command again: it stores what is missing, and no "
+        "more"
     )
     said = f"{written - found:,} of the {written:,} examples that the run stored do not name it any more: {reason}"
     return f"{said}. {advice}", bool(reasons)
