@@ -21,8 +21,8 @@ ROWS_A_FETCH = 64
 class SqlQuery:
     """The rows of a query, which are streamed where the driver can. A `Source` and a `TableSource`.
 
-    Nothing is written: whatever the query did is rolled back. Rows come in the order that the database gives, the same
-    each time only with ORDER BY. User, password and options of the address stand in no name and no message.
+    Changes that the query makes are rolled back where the database can. Rows come in the order that the database gives,
+    the same each time only with ORDER BY. User, password and options of the address stand in no name and no message.
     """
 
     total_bytes: int | None = None
@@ -104,7 +104,7 @@ _PACKAGES = {
 
 def _secrets(address: Any) -> tuple[str, ...]:
     """What of the address may not be said, longest first."""
-    values = [str(address.password or "")]
+    values = [str(address.password or ""), str(address.username or "")]
     for value in address.query.values():
         values += [value] if isinstance(value, str) else value
     forms = {form for value in values if value for form in (value, quote(value, safe=""), quote_plus(value))}
