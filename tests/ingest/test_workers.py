@@ -79,7 +79,10 @@ RUN = """
     import os, signal, sys
     from pathlib import Path
     from rise_store import AttributionStore, Interrupted
+    from rise_store.ingest import schedule
     from tests.ingest.examples import SMALL
+
+    schedule.BLOCK_BATCHES = 1  # blocks enough that some are left when the first one is stored
 
     def progress(totals, tokens):
         if totals.new:
