@@ -29,6 +29,7 @@ class Session:
     troubles: list[str] = field(default_factory=list)
     report: IngestReport | None = None
     error: BaseException | None = None
+    earlier_runs: set[str] = field(default_factory=set)
 
     def texts(self) -> dict[str, str]:
         """The stored texts by example id; nothing where there is no space yet."""
@@ -44,8 +45,13 @@ class Session:
             time.sleep(0.02)
 
     def wait_for(self, *ids: str) -> None:
-        """Wait until the examples are stored."""
+        """Wait until the examples are stored, and the watch is done with their blocks: receipts, places, status."""
         self.wait(lambda: set(ids) <= set(self.texts()))
+        self.wait(lambda: self._stored_by_now() <= (self.statuses[-1].counts.written if self.statuses else 0))
+
+    def _stored_by_now(self) -> int:
+        runs = [point.payload["run_id"] for point in self.store.dataset(DATASET).values()]
+        return sum(run not in self.earlier_runs for run in runs)
 
     @property
     def handled(self) -> int:
@@ -66,6 +72,8 @@ def texts_of(store: OpenStore) -> dict[str, str]:
 def watching(store: OpenStore, encoder: SignatureEncoder, *sources: object, **options: Any) -> Iterator[Session]:
     """A watch over sources; leaving the block stops it and waits for its end."""
     session = Session(store)
+    if store.backend.spaces():
+        session.earlier_runs = {point.payload["run_id"] for point in store.dataset(DATASET).values()}
 
     def run() -> None:
         try:
