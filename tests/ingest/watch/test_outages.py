@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rise_store import StoreError, StoreFullError
+from rise_store.ingest import Patience
 from rise_store.signature import SignatureEncoder
 from rise_store.store import open_store
 from rise_store.store.embedded import upkeep
@@ -61,6 +62,8 @@ def test_stopped_while_the_store_is_away_it_says_so(encoder: SignatureEncoder, t
                 append(file, *story_rows(1, start=2))
                 session.wait(lambda: session.troubles)
         server.start()
+        # The test itself reads the store too, and gRPC tries again to connect only after a pause.
+        Patience(60)(lambda: store.dataset("stories"))
         with watching(store, encoder, file) as session:
             session.wait(lambda: session.handled == 1)
         assert session.report is not None
