@@ -23,6 +23,7 @@ from rise_store.records import (
     AttributionResult,
     IngestReport,
     Query,
+    QuerySet,
     SpaceInfo,
     StoreInfo,
 )
@@ -105,9 +106,13 @@ def print_result(out: Console, result: AttributionResult) -> None:
     out.print(Text(f"{shown}; RH and GH are each channel's share of the score\n", style="dim"))
 
 
-def print_query(out: Console, query: Query) -> None:
+def print_query(out: Console, query: Query | QuerySet) -> None:
     """What was asked, on one line."""
-    asked = query.text if query.text is not None else f"{query.prompt or ''} → {query.completion}"
+    if isinstance(query, QuerySet):
+        asked = f"{len(query.queries)} queries, fused by {query.fusion}"
+    else:
+        asked = query.text if query.text is not None else f"{query.prompt or ''} → {query.completion}"
+        asked += "" if query.against is None else f" (against {query.against})"
     out.print(Text(f"{query.id}: {one_line(asked, 400)}" if query.id else one_line(asked, 400), style="bold"))
 
 
@@ -119,6 +124,8 @@ def how_searched(answer: AttributionResult | AttributionGroups) -> str:
     if answer.metric != "dot":
         lambdas = answer.lambdas
         notes.append(f"metric {answer.metric}" + (f" (rh={lambdas.rh:g},gh={lambdas.gh:g})" if lambdas else ""))
+    if answer.precondition is not None:
+        notes.append(f"preconditioned, alpha {answer.precondition:g}")
     if answer.approximate is not None:
         notes.append(f"approximate: {describe_search(answer.approximate)}")
     return "".join(f", {note}" for note in notes)

@@ -17,6 +17,7 @@ from rise_store.records.ingestion import (
     SignatureFile,
     SourceManifest,
 )
+from rise_store.records.labelled import LabelledQuery
 from rise_store.records.lifecycle import (
     AnnotateReport,
     CompactedSpace,
@@ -28,15 +29,18 @@ from rise_store.records.lifecycle import (
     MigratedSpace,
     MigrationReport,
 )
+from rise_store.records.presets import Preset
 from rise_store.records.previews import Preview, PreviewField, PreviewRow
 from rise_store.records.queries import (
     ApproximateSearch,
     Attribution,
     AttributionResult,
     ChannelScores,
+    Fusion,
     Lambdas,
     Metric,
     Query,
+    QuerySet,
     Weights,
 )
 from rise_store.records.recall import RecallMeasurement, RecallReport
@@ -74,20 +78,24 @@ __all__ = [
     "ExampleSummary",
     "ExportReport",
     "FieldIndex",
+    "Fusion",
     "ImportReport",
     "InfluenceShare",
     "IngestReport",
     "IngestTotals",
+    "LabelledQuery",
     "Lambdas",
     "Metadata",
     "Metric",
     "MigratedSpace",
     "MigrationReport",
     "ModelReference",
+    "Preset",
     "Preview",
     "PreviewField",
     "PreviewRow",
     "Query",
+    "QuerySet",
     "RecallMeasurement",
     "RecallReport",
     "Receipt",

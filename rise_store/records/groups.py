@@ -37,3 +37,4 @@ class AttributionGroups(Record):
     lambdas: Lambdas | None = Field(None, description="those of the metric paper")
     approximate: ApproximateSearch | None = Field(None, description="how the search approximated; null: it was exact")
     min_score: float | None = Field(None, description="examples that score less were left out")
+    precondition: float | None = Field(None, description="alpha of the preconditioning; null: there was none")

@@ -57,10 +57,15 @@ class Query(Record):
     text: str | None = Field(None, description="encoded as an example is")
     prompt: str | None = Field(None, description="context of the completion; its own tokens do not count")
     completion: str | None = Field(None, description="the model output to be attributed")
+    against: str | None = Field(
+        None,
+        description="what the model might have answered instead (of a text: another text); its signature is subtracted",
+    )
+    against_prompt: str | None = Field(None, description="prompt of `against`, where it is not the query's own")
     where: str | dict[str, Any] | None = Field(None, description="a filter of this query's own, beside the common one")
     k: int | None = Field(None, description="how many examples to return for this query")
 
-    @field_validator("id", "text", "prompt", "completion")
+    @field_validator("id", "text", "prompt", "completion", "against", "against_prompt")
     @classmethod
     def _unicode(cls, value: str | None) -> str | None:
         try:
@@ -74,7 +79,32 @@ class Query(Record):
         pair = self.prompt is not None or self.completion is not None
         if pair == (self.text is not None) or (pair and not self.completion):
             raise ValueError("a query is either a text, or a prompt with a completion")
+        if self.against_prompt is not None and not self.against:
+            raise ValueError("against_prompt goes with against, the completion that follows it")
         return self
+
+    @property
+    def counterfactual(self) -> Query | None:
+        """What the query is asked against, as a query: after its own prompt, else the query's, else a text."""
+        if self.against is None:
+            return None
+        prompt = self.prompt if self.against_prompt is None else self.against_prompt
+        if prompt is None and self.text is not None:
+            return Query(id=self.id, text=self.against)
+        return Query(id=self.id, prompt=prompt, completion=self.against)
+
+
+Fusion = Literal["mean", "rrf"]
+
+
+class QuerySet(Record):
+    """Several queries that are answered as one."""
+
+    id: str = Field("", description="the caller's own name for the set")
+    queries: tuple[Query, ...]
+    fusion: Fusion = Field(
+        description="mean: one search with the mean signature; rrf: the sum of 1 / (60 + rank) over the rankings"
+    )
 
 
 class ChannelScores(Record):
@@ -107,7 +137,7 @@ class Attribution(Record):
 class AttributionResult(Record):
     """The ranked answer to one query."""
 
-    query: Query
+    query: Query | QuerySet
     results: tuple[Attribution, ...]
     space: str = Field(description="fingerprint of the space")
     weights: Weights
@@ -118,3 +148,5 @@ class AttributionResult(Record):
     approximate: ApproximateSearch | None = Field(None, description="how the search approximated; null: it was exact")
     offset: int = Field(0, description="examples that were passed over; ranks count them")
     min_score: float | None = Field(None, description="examples that score less were left out")
+    precondition: float | None = Field(None, description="alpha of the preconditioning; null: there was none")
+    preset: str | None = Field(None, description="name of the preset that settings were taken from")

@@ -5,11 +5,15 @@ from rise_store.retrieval.groups import check_over, group_field, influence
 from rise_store.retrieval.indexes import create_index, list_indexes
 from rise_store.retrieval.metrics import Scoring
 from rise_store.retrieval.plan import Search, SearchOptions
+from rise_store.retrieval.precondition import Preconditioner
 from rise_store.retrieval.recall import measure_recall
+from rise_store.retrieval.scan import ScoredPage, scan_scores, score_rows
 from rise_store.retrieval.weights import parse_weights
 from rise_store.retrieval.where import Where, check_fields, format_where, parse_where
 
 __all__ = [
+    "Preconditioner",
+    "ScoredPage",
     "Scoring",
     "Search",
     "SearchOptions",
@@ -25,4 +29,6 @@ __all__ = [
     "measure_recall",
     "parse_weights",
     "parse_where",
+    "scan_scores",
+    "score_rows",
 ]

@@ -25,7 +25,7 @@ def attribute(search: Search, signatures: npt.NDArray[np.float32]) -> list[Attri
         signatures: theirs, (n, dim) float32, rows of unit length, of the collection's space.
     """
     collection, scoring = search.collection, search.scoring
-    folded = scoring.fold(signatures)
+    folded = search.fold(signatures)
     requests = [
         SearchRequest(vector, asked.k, asked.filter, search.offset, search.min_score, scoring.scaling)
         for vector, asked in zip(folded, search.questions, strict=True)
@@ -47,6 +47,7 @@ def attribute(search: Search, signatures: npt.NDArray[np.float32]) -> list[Attri
                 approximate=search.approximate,
                 offset=search.offset,
                 min_score=search.min_score,
+                precondition=search.alpha,
             )
         )
     return results

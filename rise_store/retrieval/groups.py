@@ -80,7 +80,7 @@ def influence(
             scaling=scoring.scaling,
             fields=(field,),
         )
-        for vector, asked in zip(scoring.fold(signatures), search.questions, strict=True)
+        for vector, asked in zip(search.fold(signatures), search.questions, strict=True)
     ]
     answers: list[AttributionGroups] = []
     for batch in _batches(requests):
@@ -103,6 +103,7 @@ def influence(
                     lambdas=scoring.lambdas,
                     approximate=search.approximate,
                     min_score=search.min_score,
+                    precondition=search.alpha,
                 )
             )
     return answers

@@ -4,6 +4,10 @@ Every metric is a dot product with a query that was folded beforehand, divided b
 `sum_c <f_c, x_c> / d_c(x)`, c being RH and GH, x = `[x_rh, x_gh]` the stored signature and q the query's. So a search
 under any of them is one pass, and what a channel adds is known.
 
+A metric compares features of the query with those of rows, `phi(q)` and `phi(x)`: the signature itself (dot), each
+channel of unit length (cosine), the signature under other lambdas (paper). Preconditioning works on features, between
+`Scoring.features` and `Scoring.fold`.
+
 | metric | f_c | d_c(x) |
 |---|---|---|
 | dot | w_c q_c | 1 |
@@ -29,6 +33,7 @@ from rise_store.retrieval.weights import parse_channels, parse_weights
 from rise_store.store import PerChannel, RowNorm, Scaling
 
 PLAIN = Weights()
+Norms = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -81,18 +86,24 @@ class Scoring:
                 )
         return cls(config, metric, weights, lambdas)
 
-    def fold(self, signatures: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """What to search with, `[f_rh, f_gh]`, for queries of these signatures, (n, dim) both."""
+    def features(self, signatures: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """What the metric compares, `phi(x)`, of signatures of queries or rows, (n, dim) both."""
+        if self.metric == "dot":
+            return signatures
         rh, gh = np.split(signatures.astype(np.float64), [self.config.dim_rh], axis=1)
         norms = np.stack([np.linalg.norm(rh, axis=1), np.linalg.norm(gh, axis=1)])  # (2, n)
-        factors = np.array([[self.weights.rh], [self.weights.gh]]) * np.ones_like(norms)
         if self.metric == "cosine":
-            factors = _quotient(factors, norms)
-        elif self.metric == "paper":
+            factors = _quotient(np.ones_like(norms), norms)
+        else:
             ratios = np.array(self._ratios)[:, None]  # (2, 1)
-            factors = _quotient(ratios**2 * np.ones_like(norms), np.linalg.norm(ratios * norms, axis=0))
-        folded = np.concatenate([rh * factors[0][:, None], gh * factors[1][:, None]], axis=1)
-        return folded.astype(np.float32)
+            factors = _quotient(ratios * np.ones_like(norms), np.linalg.norm(ratios * norms, axis=0))
+        return np.concatenate([rh * factors[0][:, None], gh * factors[1][:, None]], axis=1).astype(np.float32)
+
+    def fold(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """What to search with, `[f_rh, f_gh]`, for queries of these features, (n, dim) both."""
+        factors = self._ratios if self.metric == "paper" else (self.weights.rh, self.weights.gh)
+        rh, gh = np.split(features.astype(np.float64), [self.config.dim_rh], axis=1)
+        return np.concatenate([rh * factors[0], gh * factors[1]], axis=1).astype(np.float32)
 
     def only_rh(self, folded: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Folded queries (n, dim) without their GH half."""
@@ -106,6 +117,17 @@ class Scoring:
         if self.metric == "cosine":
             return PerChannel()
         return RowNorm(*self._ratios) if self.metric == "paper" else None
+
+    def divisors(self, signatures: npt.NDArray[np.float32]) -> tuple[Norms, Norms]:
+        """What each channel's part of a row's dot product is divided by, (n,) each; infinite where a norm is 0."""
+        rh, gh = (
+            np.linalg.norm(part, axis=1).astype(np.float32) for part in np.split(signatures, [self.config.dim_rh], 1)
+        )
+        if self.metric == "dot":
+            return np.ones_like(rh), np.ones_like(gh)
+        if self.metric == "paper":
+            rh = gh = np.hypot(np.float32(self._ratios[0]) * rh, np.float32(self._ratios[1]) * gh)
+        return np.where(rh == 0, np.float32(np.inf), rh), np.where(gh == 0, np.float32(np.inf), gh)
 
     def part_of_rh(self, product: float, norms: Mapping[str, float]) -> float:
         """What RH adds to the score of a row, from `<f_rh, x_rh>` and the row's stored channel norms."""

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from typing_extensions import TypedDict, Unpack
 
 from rise_store.errors import ConfigError, RiseStoreError, StoreError
 from rise_store.records import ApproximateSearch, Lambdas, Metric, Query, Weights
 from rise_store.retrieval.approximate import choose_approximation
 from rise_store.retrieval.metrics import Scoring
+from rise_store.retrieval.precondition import Preconditioner
+from rise_store.retrieval.second_moments import precondition_with
 from rise_store.retrieval.where import Where, check_fields, format_where, parse_where
 from rise_store.store import Collection, Filter
 
@@ -28,6 +32,7 @@ class SearchOptions(TypedDict, total=False):
     lambdas: Lambdas | str | None  # under the metric paper, as a record or as rh=1,gh=0.3; the space's
     min_score: float | None  # leave out what scores less
     approximate: bool  # use what the space's storage offers instead of an exact search; goes without an offset
+    precondition: float | None  # alpha: directions that many stored signatures share count less; None: as they are
     oversampling: float | None  # of an approximate search: times k rows are rescored; 4
     ef: int | None  # of an approximate search through a graph: width of the walk
 
@@ -53,6 +58,7 @@ class Search:
     offset: int = 0
     min_score: float | None = None
     approximate: ApproximateSearch | None = None
+    preconditioner: Preconditioner | None = None
 
     @classmethod
     def plan(
@@ -111,7 +117,21 @@ class Search:
                 if not any(value is not None for value in own.values()):
                     raise
                 raise type(error)(f"query {query.id or number}: {error}") from error
-        return cls(collection, tuple(questions), scoring, offset, min_score, approximate)
+        alpha = options.get("precondition")
+        preconditioner = None if alpha is None else precondition_with(collection, scoring, alpha)
+        return cls(collection, tuple(questions), scoring, offset, min_score, approximate, preconditioner)
+
+    @property
+    def alpha(self) -> float | None:
+        """Of the preconditioning; None without."""
+        return None if self.preconditioner is None else self.preconditioner.alpha
+
+    def fold(self, signatures: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """What to search with for queries of these signatures, (n, dim) both: metric, preconditioning and weights."""
+        features = self.scoring.features(signatures)
+        if self.preconditioner is not None:
+            features = self.preconditioner(features)
+        return self.scoring.fold(features)
 
 
 class _Filters:

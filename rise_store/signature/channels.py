@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,6 +14,15 @@ from rise_store.signature.sketch import SketchTables
 from rise_store.signature.support import Residual, largest_slots, residual
 
 EPSILON = 1e-8  # least length that a vector is divided by
+
+
+@dataclass(frozen=True)
+class Factors:
+    """What T positions add to the channels of their chunks: RH gets `residual (x) hidden`, GH `error (x) hidden`."""
+
+    hidden: Tensor  # (T, kh) float32, rows of unit length
+    residual: Tensor  # (T, kr) float32, weighted as the space's position_weighting says
+    error: Tensor  # (T, kg) float32, likewise
 
 
 class Channels:
@@ -40,21 +51,27 @@ class Channels:
         config = self._config
         b, length, _ = hidden.shape
         positions = counts.flatten().nonzero().squeeze(1)  # (T,)
-        h = hidden.flatten(0, 1)[positions]  # (T, D)
-        y = targets.flatten()[positions]  # (T,)
-
-        h_sketch = _unit(h.to(torch.float32) @ self._hidden)  # (T, kh)
-        r_sketch = h_sketch.new_empty(len(h), config.kr)  # (T, kr)
-        g_sketch = h_sketch.new_empty(len(h), config.kg)  # (T, kg)
-        for rows, logits in self._readout.blocks(h):
-            r_sketch[rows], g_sketch[rows] = self._sketch_errors(logits, y[rows])
-        if config.position_weighting == "uniform":
-            r_sketch, g_sketch = _unit(r_sketch), _unit(g_sketch)
-
-        h_padded = _scatter(h_sketch, positions, b, length)  # (B, L, kh)
-        rh = _scatter(r_sketch, positions, b, length).transpose(1, 2) @ h_padded  # (B, kr, kh)
-        gh = _scatter(g_sketch, positions, b, length).transpose(1, 2) @ h_padded  # (B, kg, kh)
+        factors = self.factors(hidden.flatten(0, 1)[positions], targets.flatten()[positions])
+        h_padded = _scatter(factors.hidden, positions, b, length)  # (B, L, kh)
+        rh = _scatter(factors.residual, positions, b, length).transpose(1, 2) @ h_padded  # (B, kr, kh)
+        gh = _scatter(factors.error, positions, b, length).transpose(1, 2) @ h_padded  # (B, kg, kh)
         return _unit(torch.cat([config.lambda_rh * rh.flatten(1), config.lambda_gh * gh.flatten(1)], dim=1))
+
+    def factors(self, hidden: Tensor, targets: Tensor) -> Factors:
+        """The factors of the outer products that T positions add to their chunks' channels.
+
+        Args:
+            hidden: what the LM head consumes, (T, D).
+            targets: the token that each position predicts, (T,) int64.
+        """
+        h_sketch = _unit(hidden.to(torch.float32) @ self._hidden)  # (T, kh)
+        r_sketch = h_sketch.new_empty(len(hidden), self._config.kr)  # (T, kr)
+        g_sketch = h_sketch.new_empty(len(hidden), self._config.kg)  # (T, kg)
+        for rows, logits in self._readout.blocks(hidden):
+            r_sketch[rows], g_sketch[rows] = self._sketch_errors(logits, targets[rows])
+        if self._config.position_weighting == "uniform":
+            r_sketch, g_sketch = _unit(r_sketch), _unit(g_sketch)
+        return Factors(h_sketch, r_sketch, g_sketch)
 
     def _sketch_errors(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """`CS_r(r)` and `CS_g(g)` of a block of positions: (T, V), (T,) -> (T, kr), (T, kg)."""

@@ -21,6 +21,7 @@ from rise_store.signature.chat import render_chat
 from rise_store.signature.fingerprint import model_fingerprint, space_fingerprint
 from rise_store.signature.loading import LoadedModel, load_model
 from rise_store.signature.memory import keep_freed_blocks
+from rise_store.signature.positions import PositionFactors
 from rise_store.signature.sketch import SketchTables
 from rise_store.signature.vllm_backbone import start_vllm
 from rise_store.signature.windows import chunk_windows, completion_start, covered_tokens, length_batches
@@ -49,6 +50,14 @@ class Signatures:
 
     def __len__(self) -> int:
         return len(self.signatures)
+
+
+@dataclass(frozen=True)
+class QueryChunks:
+    """A query as it is encoded."""
+
+    chunks: list[list[int]]  # token ids
+    loss_start: list[int]  # for each chunk, the first token whose prediction counts
 
 
 class SignatureEncoder:
@@ -332,11 +341,57 @@ class SignatureEncoder:
                 sums[owner[index]] += signature.astype(np.float16)
         return _unit_means(sums, counts)
 
+    @torch.inference_mode()
+    def position_factors(
+        self, chunks: Sequence[Sequence[int]], loss_start: Sequence[int] | None = None
+    ) -> list[PositionFactors]:
+        """What each position of each chunk adds to the chunk's signature.
+
+        Args:
+            chunks: n lists of at least 2 token ids.
+            loss_start: for each chunk, only positions that predict a token at this index or later; None: every one.
+
+        Raises:
+            InputError: as of `encode_token_ids`.
+            SignatureError: a factor is not finite.
+        """
+        starts = [1] * len(chunks) if loss_start is None else list(loss_start)
+        self._check_chunks(chunks, starts)
+        found: list[PositionFactors | None] = [None] * len(chunks)
+        for batch in length_batches([len(chunk) for chunk in chunks], self.batch_tokens):
+            hidden = self._backbone.hidden_states([list(chunks[i]) for i in batch])  # (B, L, D)
+            for row, i in enumerate(batch):
+                first = max(starts[i], 1)
+                predicted = np.arange(first, len(chunks[i]))
+                states = hidden[row, first - 1 : len(chunks[i]) - 1].to(self._readout.weight.device)  # (T, D)
+                targets = torch.tensor(list(chunks[i][first:]), device=states.device)
+                factors = self._channels.factors(states, targets)
+                arrays = [part.cpu().numpy() for part in (factors.hidden, factors.residual, factors.error)]
+                if not all(np.isfinite(array).all() for array in arrays):
+                    raise self._not_finite(i)
+                found[i] = PositionFactors(predicted, *arrays)
+        return [factors for factors in found if factors is not None]
+
     def encode_queries(self, queries: Sequence[Query]) -> Signatures:
         """Signatures of queries.
 
         A text is stripped and encoded as an example is. A prompt with its completion is one chunk, cut to
-        `max_query_tokens`, of which only the completion's tokens count (DESIGN section 2, step 8).
+        `max_query_tokens`, of which only the completion's tokens count (DESIGN section 2, step 8). What a query is
+        asked `against` is not looked at here.
+
+        Raises:
+            InputError: a query of fewer than 2 tokens.
+            ModelError: the model came without a tokenizer.
+        """
+        asked = self.query_chunks(queries)
+        chunks = [query.chunks for query in asked]
+        counts = np.array([len(parts) for parts in chunks], dtype=np.int64)
+        starts = [start for query in asked for start in query.loss_start]
+        signatures = self._average([chunk for parts in chunks for chunk in parts], starts, counts)
+        return self._assemble(signatures, chunks, counts)
+
+    def query_chunks(self, queries: Sequence[Query]) -> list[QueryChunks]:
+        """The token ids of queries as they are encoded, and which of their positions count.
 
         Raises:
             InputError: a query of fewer than 2 tokens.
@@ -345,22 +400,19 @@ class SignatureEncoder:
         texts = [query.text.strip() if query.text is not None else _joined(query) for query in queries]
         ids = self._token_ids(texts)
         prompts = self._token_ids([query.prompt or "" for query in queries])
-        chunks: list[list[list[int]]] = []
-        starts: list[int] = []
+        found = []
         for number, (query, row, prompt) in enumerate(zip(queries, ids, prompts, strict=True), 1):
             if query.text is None:
                 row = row[: self.config.max_query_tokens]
-                chunks.append([row])
-                starts.append(completion_start(len(prompt), len(row)))
+                chunks = QueryChunks([row], [completion_start(len(prompt), len(row))])
             else:
-                chunks.append(chunk_windows(row, self.config))
-                starts += [1] * len(chunks[-1])
-            reason = self.unencodable(chunks[-1])
+                windows = chunk_windows(row, self.config)
+                chunks = QueryChunks(windows, [1] * len(windows))
+            reason = self.unencodable(chunks.chunks)
             if reason is not None:
                 raise InputError(f"query {query.id or number}: {reason}")
-        counts = np.array([len(parts) for parts in chunks], dtype=np.int64)
-        signatures = self._average([chunk for parts in chunks for chunk in parts], starts, counts)
-        return self._assemble(signatures, chunks, counts)
+            found.append(chunks)
+        return found
 
     def _assemble(
         self, signatures: Array, chunks: Sequence[Sequence[Sequence[int]]], counts: npt.NDArray[np.int64]

@@ -48,7 +48,7 @@ def expected(queries: Channels, scoring: Scoring) -> tuple[Array, Array]:
 def scores(queries: Channels, scoring: Scoring) -> Array:
     """What a search with this folded query and scaling gives by the contract of the store, (queries, rows)."""
     stored, half = ROWS.signatures(), ESTIMATOR.dim_rh
-    folded = scoring.fold(queries.signatures().astype(np.float32)).astype(np.float64)
+    folded = scoring.fold(scoring.features(queries.signatures().astype(np.float32))).astype(np.float64)
     parts = np.stack([folded[:, :half] @ stored[:, :half].T, folded[:, half:] @ stored[:, half:].T])
     norms = np.stack([np.linalg.norm(stored[:, :half], axis=1), np.linalg.norm(stored[:, half:], axis=1)])
     if isinstance(scoring.scaling, PerChannel):
