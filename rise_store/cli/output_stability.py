@@ -31,17 +31,12 @@ def fields(hit: Attribution) -> dict[str, Any]:
 def print_stability(out: Console, stability: Stability) -> None:
     """How stable the answer is as a whole, and what the columns say."""
     drawn = f"{stability.resamples} draws of {stability.positions} positions"
-    kept = (
-        "found nothing"
-        if stability.overlap is None
-        else f"keep {_percent(stability.overlap)} in their top {stability.k}"
-    )
-    out.print(Text(f"stability: {drawn} {kept}; ranks and scores: 5 to 95 % of the draws", style="dim"))
+    kept = "-" if stability.overlap is None else _percent(stability.overlap)
+    line = f"stability: {drawn} keep {kept} in their top {stability.k}; ranks and scores: 5 to 95 % of the draws"
+    out.print(Text(line, style="dim"))
     for other in stability.seeds:
-        same = (
-            "nothing to compare" if other.overlap is None else f"has {_percent(other.overlap)} of these among its best"
-        )
-        out.print(Text(f"sketch seed {other.seed} (space {other.space[:8]}): {same}", style="dim"))
+        same = "-" if other.overlap is None else _percent(other.overlap)
+        out.print(Text(f"sketch seed {other.seed} (space {other.space[:8]}) finds {same} of these too", style="dim"))
 
 
 def _percent(share: float) -> str:
