@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from typing_extensions import Unpack
 
+from rise_store.asking import Asking
+from rise_store.asking import AskOptions as AskOptions
 from rise_store.backups import Backups
-from rise_store.encoders import Encoders, LoadOptions, choose_space
+from rise_store.encoders import Encoders, choose_space
 from rise_store.errors import InputError
 from rise_store.provenance import Provenance
 from rise_store.records import (
@@ -24,19 +26,19 @@ from rise_store.records import (
     validated,
 )
 from rise_store.retrieval import (
-    Search,
-    SearchOptions,
+    SecondMoments,
     Where,
-    attribute,
     check_over,
     create_index,
     group_field,
     influence,
     list_indexes,
     measure_recall,
+    query_signatures,
 )
 from rise_store.retrieval.groups import DEFAULT_OVER
 from rise_store.retrieval.recall import DEFAULT_AT_LEAST, DEFAULT_SAMPLE, RecallProgress
+from rise_store.retrieval.stability import Bootstrap, BootstrapProgress
 from rise_store.store import Backend, Collection, IndexKind, open_store
 from rise_store.store.sizes import logical_bytes
 from rise_store.stored_examples import StoredExamples
@@ -48,11 +50,7 @@ if TYPE_CHECKING:
 MOST_VALUES = 1_000_000  # distinct datasets or licences that are counted
 
 
-class AskOptions(SearchOptions, LoadOptions, total=False):
-    """How stored examples are scored and looked for, and how the model is loaded."""
-
-
-class AttributionStore(Watching, Provenance, StoredExamples, Backups):
+class AttributionStore(Asking, Watching, Provenance, StoredExamples, Backups):
     """A store of training-data signatures on disk, and the questions it answers.
 
     A context manager: leaving it releases the store, which one process at a time can hold.
@@ -62,6 +60,7 @@ class AttributionStore(Watching, Provenance, StoredExamples, Backups):
         """Wrap an open store; `AttributionStore.open` is the usual way."""
         self._backend = backend
         self._encoders = Encoders(backend)
+        self._second_moments = SecondMoments()
 
     @classmethod
     def open(cls, location: str | Path, *, create: bool = True) -> AttributionStore:
@@ -91,19 +90,38 @@ class AttributionStore(Watching, Provenance, StoredExamples, Backups):
         *,
         prompt: str | None = None,
         completion: str | None = None,
+        against: str | None = None,
+        against_prompt: str | None = None,
         k: int | None = None,
         offset: int = 0,
         where: Where = (),
         model: str | Path | SignatureEncoder | None = None,
         space: str | None = None,
+        bootstrap: int | None = None,
+        seed: int = 0,
         **options: Unpack[AskOptions],
     ) -> AttributionResult:
         """Which stored examples most influenced a model output: a completion after its prompt, or a text.
 
+        With `against`, what explains it rather than another completion (after `against_prompt`, else the same prompt),
+        or rather than another text.
+
         See `attribute_all` for the other arguments and the errors.
         """
-        query = make_query(text=text, prompt=prompt, completion=completion)
-        results = self.attribute_all([query], k=k, offset=offset, where=where, model=model, space=space, **options)
+        query = make_query(
+            text=text, prompt=prompt, completion=completion, against=against, against_prompt=against_prompt
+        )
+        results = self.attribute_all(
+            [query],
+            k=k,
+            offset=offset,
+            where=where,
+            model=model,
+            space=space,
+            bootstrap=bootstrap,
+            seed=seed,
+            **options,
+        )
         return results[0]
 
     def attribute_all(
@@ -115,6 +133,9 @@ class AttributionStore(Watching, Provenance, StoredExamples, Backups):
         where: Where = (),
         model: str | Path | SignatureEncoder | None = None,
         space: str | None = None,
+        bootstrap: int | None = None,
+        seed: int = 0,
+        progress: BootstrapProgress | None = None,
         **options: Unpack[AskOptions],
     ) -> list[AttributionResult]:
         """Answer many queries in one pass.
@@ -126,8 +147,13 @@ class AttributionStore(Watching, Provenance, StoredExamples, Backups):
             where: conditions, all of which must hold: in the language of `docs/filters.md`, as JSON or as a dict.
             model: where to load the model from, when it is not where the space says; or an encoder.
             space: fingerprint of the space (its beginning is enough), when the store has several.
-            options: metric, weights, lambdas, min_score, approximate, oversampling, ef: see `SearchOptions`;
-                dtype, device, revision, trust_remote_code, device_map ...: see `LoadOptions`.
+            bootstrap: how often to draw the positions of each query anew, to tell how stable the answer is; goes
+                without an offset and an approximate search.
+            seed: of these draws.
+            progress: is told how many draws were answered, and of all of them.
+            options: metric, weights, lambdas, precondition, preset, min_score, approximate, oversampling, ef: see
+                `AskOptions` and `SearchOptions`; dtype, device, revision, trust_remote_code, device_map ...: see
+                `LoadOptions`.
 
         Raises:
             InputError: a query of fewer than 2 tokens.
@@ -135,11 +161,11 @@ class AttributionStore(Watching, Provenance, StoredExamples, Backups):
             SpaceMismatchError: the model is not the space's.
             ConfigError, FilterError: k, options or filter are off.
         """
-        searching, loading = _split(options)
         collection = self._collection(space)
-        search = Search.plan(collection, queries, k=k, offset=offset, where=where, **searching)
+        search, loading = self._search(collection, queries, options, k=k, offset=offset, where=where)
+        drawn = Bootstrap.plan(search, bootstrap, seed)
         encoder = self._encoders.of_space(collection.space, model, loading)
-        return attribute(search, encoder.encode_queries(queries).signatures)
+        return self._answers(search, encoder, drawn, progress)
 
     def influence_by(
         self,
@@ -160,13 +186,12 @@ class AttributionStore(Watching, Provenance, StoredExamples, Backups):
             over: how many examples of largest score to consider; None for all.
             where: as for `attribute_all`, which has the other arguments and the errors.
         """
-        searching, loading = _split(options)
         collection = self._collection(space)
-        search = Search.plan(collection, queries, where=where, **searching)
+        search, loading = self._search(collection, queries, options, where=where)
         field = group_field(field, collection)
         check_over(search, over)
         encoder = self._encoders.of_space(collection.space, model, loading)
-        return influence(search, encoder.encode_queries(queries).signatures, field, over)
+        return influence(search, query_signatures(encoder, queries), field, over)
 
     def recall(
         self,
@@ -231,16 +256,9 @@ class AttributionStore(Watching, Provenance, StoredExamples, Backups):
 
 
 def make_query(**fields: str | None) -> Query:
-    """A query record from `id`, `text`, `prompt` and `completion`.
+    """A query record from `id`, `text`, `prompt`, `completion`, `against` and `against_prompt`.
 
     Raises:
         InputError: neither a text nor a prompt with a completion, or both.
     """
     return validated(Query, "query", {name: value for name, value in fields.items() if value is not None}, InputError)
-
-
-def _split(options: AskOptions) -> tuple[SearchOptions, LoadOptions]:
-    parts: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
-    for name, value in options.items():
-        parts[name not in SearchOptions.__annotations__][name] = value
-    return cast(SearchOptions, parts[0]), cast(LoadOptions, parts[1])

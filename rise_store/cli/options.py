@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
 from rise_store.errors import ConfigError
-from rise_store.records import EstimatorConfig, validated
+from rise_store.records import EstimatorConfig, Metric, validated
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -67,6 +67,42 @@ def model_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def preset_settings(command: Command) -> Command:
+    """What a preset keeps: `--metric`, `--weights`, `--lambdas`, `--precondition`, as the keys of `ScoringOptions`."""
+    for option in (
+        click.option(
+            "--precondition",
+            type=float,
+            metavar="ALPHA",
+            help="Let directions that many stored signatures share count less, such as 0.01; the smaller, the less."
+            "  [default: they count]",
+        ),
+        click.option(
+            "--lambdas", metavar="LAMBDAS", help="Of the metric paper, as in rh=1,gh=0.3.  [default: the space's]"
+        ),
+        click.option("--weights", metavar="WEIGHTS", help="Weights of the channels.  [default: rh=1,gh=1]"),
+        click.option(
+            "--metric",
+            type=click.Choice(get_args(Metric)),
+            help="dot: weighted dot product. cosine: weighted cosine of each channel. paper: published score under "
+            "--lambdas.  [default: dot]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def scoring_options(command: Command) -> Command:
+    """How examples are scored: `preset_settings`, and `--preset`, as the keys of `ScoringOptions` and `preset`."""
+    preset = click.option(
+        "--preset",
+        metavar="NAME",
+        help="Take metric, weights, lambdas and preconditioning from what rise-store presets keeps under a name; "
+        "options beside it win.  [default: none]",
+    )
+    return preset_settings(preset(command))
 
 
 where_option = click.option(

@@ -54,6 +54,7 @@ from rise_store.records.spaces import (
     Storage,
     StoreInfo,
 )
+from rise_store.records.stability import HitStability, SeedAgreement, Stability
 from rise_store.records.tombstones import TombstoneReport, TombstoneSet
 from rise_store.records.verification import VerifyCheck, VerifyProblem, VerifyReport
 from rise_store.records.watching import WatchedFile, WatchLag, WatchState, WatchStatus
@@ -79,6 +80,7 @@ __all__ = [
     "ExportReport",
     "FieldIndex",
     "Fusion",
+    "HitStability",
     "ImportReport",
     "InfluenceShare",
     "IngestReport",
@@ -106,6 +108,7 @@ __all__ = [
     "Run",
     "RunCheck",
     "RunState",
+    "SeedAgreement",
     "SignatureFile",
     "SnapshotFile",
     "SnapshotManifest",
@@ -113,6 +116,7 @@ __all__ = [
     "SourceManifest",
     "Space",
     "SpaceInfo",
+    "Stability",
     "Storage",
     "StoreInfo",
     "TombstoneReport",

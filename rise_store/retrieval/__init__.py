@@ -1,13 +1,16 @@
 """Queries: metrics, weights, filters, ranked answers, influence by group, and the audit of approximate search."""
 
 from rise_store.retrieval.attribute import attribute
+from rise_store.retrieval.combine import query_signatures
 from rise_store.retrieval.groups import check_over, group_field, influence
 from rise_store.retrieval.indexes import create_index, list_indexes
 from rise_store.retrieval.metrics import Scoring
 from rise_store.retrieval.plan import Search, SearchOptions
 from rise_store.retrieval.precondition import Preconditioner
+from rise_store.retrieval.presets import ScoringOptions, resolve_scoring
 from rise_store.retrieval.recall import measure_recall
 from rise_store.retrieval.scan import ScoredPage, scan_scores, score_rows
+from rise_store.retrieval.second_moments import SecondMoments
 from rise_store.retrieval.weights import parse_weights
 from rise_store.retrieval.where import Where, check_fields, format_where, parse_where
 
@@ -15,8 +18,10 @@ __all__ = [
     "Preconditioner",
     "ScoredPage",
     "Scoring",
+    "ScoringOptions",
     "Search",
     "SearchOptions",
+    "SecondMoments",
     "Where",
     "attribute",
     "check_fields",
@@ -29,6 +34,8 @@ __all__ = [
     "measure_recall",
     "parse_weights",
     "parse_where",
+    "query_signatures",
+    "resolve_scoring",
     "scan_scores",
     "score_rows",
 ]
