@@ -4,6 +4,14 @@ from rise_store.records.base import Metadata, Record, validated
 from rise_store.records.datasets import CollectionPeriod, Dataset, RegisteredDataset
 from rise_store.records.demo import DemoAnswer, DemoReport
 from rise_store.records.examples import Example, RowOrigin
+from rise_store.records.explanations import (
+    ExampleToken,
+    ExplainedExample,
+    ExplainedToken,
+    Explanation,
+    QueryToken,
+    TokenPair,
+)
 from rise_store.records.groups import AttributionGroups, InfluenceShare
 from rise_store.records.indexes import FieldIndex
 from rise_store.records.ingestion import (
@@ -76,6 +84,10 @@ __all__ = [
     "EstimatorConfig",
     "Example",
     "ExampleSummary",
+    "ExampleToken",
+    "ExplainedExample",
+    "ExplainedToken",
+    "Explanation",
     "ExportReport",
     "FieldIndex",
     "Fusion",
@@ -96,6 +108,7 @@ __all__ = [
     "PreviewRow",
     "Query",
     "QuerySet",
+    "QueryToken",
     "RecallMeasurement",
     "RecallReport",
     "Receipt",
@@ -115,6 +128,7 @@ __all__ = [
     "SpaceInfo",
     "Storage",
     "StoreInfo",
+    "TokenPair",
     "TombstoneReport",
     "TombstoneSet",
     "VerifyCheck",

@@ -1,0 +1,205 @@
+"""Explanations in the terminal, as JSON and as JSON Lines."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from rise_store.cli.output import console, echo_json, echo_rows, print_query
+from rise_store.records import ExampleToken, Explanation, QueryToken, TokenPair
+from rise_store.reports.spans import Span, excerpt, in_word, largest_score, text_spans
+
+LEVELS = 4  # of a colour, and of marks two
+SHOWN_CHARACTERS = 1500  # of a text
+SHOWN_PAIRS = 8  # of either sign
+BAR = 24  # columns
+_BLUE = ("#d3e6fa", "#a6cdf2", "#6aaae4", "#2f7fcc")
+_ORANGE = ("#fbe2c8", "#f6c08f", "#ee9850", "#d06a14")
+_MARKS = {0: ("", ""), 1: ("[", "]"), 2: ("[[", "]]"), -1: ("{", "}"), -2: ("{{", "}}")}
+
+
+def echo_explanations(explanations: Sequence[Explanation], format_: str, *, one: bool) -> None:
+    """Print explanations.
+
+    Args:
+        explanations: of the hits of one query.
+        format_: table, json or jsonl.
+        one: whether an example was named: its JSON is an object, not a list.
+    """
+    documents = [explanation.model_dump(mode="json") for explanation in explanations]
+    if format_ == "json":
+        echo_json(documents[0] if one else documents)
+    elif format_ == "jsonl":
+        echo_rows(documents, format_)
+    else:
+        _print(console(), explanations)
+
+
+def _print(out: Console, explanations: Sequence[Explanation]) -> None:
+    if not explanations:
+        out.print("no example passes the filter; there is nothing to explain")
+        return
+    print_query(out, explanations[0].query)
+    for explanation in explanations:
+        out.print()
+        _print_one(out, explanation)
+    out.print()
+    out.print(_legend(out))
+    out.print(_settings(explanations[0]), soft_wrap=True)
+
+
+def _print_one(out: Console, explanation: Explanation) -> None:
+    example = explanation.example
+    title = Text("" if explanation.rank is None else f"{explanation.rank}. ", style="bold")
+    title.append(_safe(example.example_id)).append(_safe(f" of {example.dataset}"), style="not bold")
+    out.print(title)
+    provenance = [
+        f"version {example.dataset_version}" if example.dataset_version else "",
+        f"licence {example.license or '-'}",
+        example.source_uri or "",
+        f"read from {example.read_from.file}:{example.read_from.row}" if example.read_from else "",
+        f"vanished in {example.vanished_in}" if example.vanished_in else "",
+    ]
+    out.print(Text(_safe(", ".join(filter(None, provenance))), style="dim"), soft_wrap=True)
+    channels = explanation.channels
+    out.print(
+        f"score {explanation.score:.4f} = RH {channels.rh:.4f} {_signed(channels.gh, 'GH')} "
+        f"{_signed(explanation.rounding, 'rounding')}"
+    )
+    out.print(_bars(explanation))
+    _print_text(out, "training text", text_spans(example.text, explanation.example_tokens))
+    own = [token for token in explanation.query_tokens if token.part == "query"]
+    other = explanation.query_tokens[len(own) :]
+    answer = text_spans(explanation.query_text, own)
+    if explanation.against_text is None:
+        _print_text(out, "query", answer)
+    else:
+        against = text_spans(explanation.against_text, other, len(own))
+        largest = max(largest_score(answer), largest_score(against))
+        _print_text(out, "query", answer, largest)
+        _print_text(out, "against", against, largest)
+    out.print(Padding(_pair_table(explanation), (0, 0, 0, 2)))
+
+
+def _print_text(out: Console, name: str, spans: Sequence[Span], largest: float | None = None) -> None:
+    largest = largest_score(spans) if largest is None else largest
+    text = Text()
+    for span in excerpt(spans, SHOWN_CHARACTERS):
+        text.append_text(_span(out, span, largest))
+    out.print(Text(f"{name}, strongest token {largest:.4f}", style="dim"))
+    out.print(Padding(text, (0, 0, 0, 2)))
+
+
+def _span(out: Console, span: Span, largest: float) -> Text:
+    shown = _safe(span.text)
+    if not _coloured(out):
+        level = span.level(largest, 3)  # the weakest third bears no mark
+        level = level - 1 if level > 1 else level + 1 if level < -1 else 0
+        opening, closing = _MARKS[level]
+        return Text(f"{opening}{_visible(shown) if level else shown}{closing}")
+    level = span.level(largest, LEVELS)
+    if not level:
+        return Text(shown, style="" if span.counts or not span.tokens else "dim")
+    colours = _BLUE if level > 0 else _ORANGE
+    return Text(_visible(shown), style=Style(color="#10151c", bgcolor=colours[abs(level) - 1], underline=level < 0))
+
+
+def _coloured(out: Console) -> bool:
+    return out.is_terminal and out.color_system is not None and not out.no_color
+
+
+def _legend(out: Console) -> Text:
+    legend = Text("adds ", style="dim")
+    for sign, word in ((1, ""), (-1, "  takes away ")):
+        legend.append(word)
+        for level in range(1, LEVELS + 1) if _coloured(out) else (2, 3):
+            share = sign * level / (LEVELS if _coloured(out) else 3)
+            legend.append_text(_span(out, Span(" some " if level < 3 else " much ", share), 1.0))
+    legend.append("  what predicting a token adds, beside the strongest of its text", style="dim")
+    return legend
+
+
+def _settings(explanation: Explanation) -> Text:
+    lambdas, weights = explanation.lambdas, explanation.weights
+    parts = [
+        f"metric {explanation.metric}",
+        f"lambdas rh={lambdas.rh:g},gh={lambdas.gh:g}" if lambdas else f"weights rh={weights.rh:g},gh={weights.gh:g}",
+        f"preconditioned, alpha {explanation.precondition:g}" if explanation.precondition is not None else "",
+        f"preset {explanation.preset}" if explanation.preset else "",
+        f"where {explanation.where}" if explanation.where and explanation.rank is not None else "",
+        f"space {explanation.space}",
+        f"model {explanation.model.name} ({explanation.model.dtype})",
+    ]
+    return Text(_safe(", ".join(filter(None, parts))), style="dim")
+
+
+def _bars(explanation: Explanation) -> Text:
+    parts = explanation.channels
+    whole = abs(parts.rh) + abs(parts.gh)
+    text = Text()
+    for name, part in (("RH", parts.rh), ("GH", parts.gh)):
+        width = round(BAR * abs(part) / whole) if whole else 0
+        text.append(f"{name} ").append("█" * width, style=_BLUE[3] if part >= 0 else _ORANGE[3])
+        text.append("░" * (BAR - width), style="dim").append(f" {part:+.4f}" + ("\n" if name == "RH" else ""))
+    return text
+
+
+def _pair_table(explanation: Explanation) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("training word", "answer word"):
+        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=44)
+    for name in ("adds", "RH", "GH"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for pairs in (explanation.positive_pairs, explanation.negative_pairs):
+        for pair in pairs[:SHOWN_PAIRS]:
+            table.add_row(*_pair_row(explanation, pair))
+    return table
+
+
+def _pair_row(explanation: Explanation, pair: TokenPair) -> tuple[Text, Text, str, str, str]:
+    token = explanation.query_tokens[pair.query_token]
+    of = explanation.query_text if token.part == "query" else explanation.against_text or ""
+    answer = _word(of, token)
+    if token.part == "against":
+        answer.append(" (against)", style="dim")
+    return (
+        _word(explanation.example.text, explanation.example_tokens[pair.example_token]),
+        answer,
+        f"{pair.score:+.4f}",
+        f"{pair.channels.rh:+.4f}",
+        f"{pair.channels.gh:+.4f}",
+    )
+
+
+def _word(text: str, token: QueryToken | ExampleToken) -> Text:
+    """The token within its word: `un|lock|ed`."""
+    before, core, after = in_word(text, token)
+    word = Text()
+    for part, style in ((before, "dim"), (core, "bold"), (after, "dim")):
+        if part:
+            word.append(("|" if word else "") + _visible(_safe(part), line=True), style=style)
+    return word
+
+
+def _signed(value: float, name: str) -> str:
+    return f"{'-' if value < 0 else '+'} {name} {abs(value):.4f}"
+
+
+def _safe(text: str) -> str:
+    """Without what could steer a terminal."""
+    return "".join(
+        char if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf", "Cs") else "�" for char in text
+    )
+
+
+def _visible(text: str, *, line: bool = False) -> str:
+    """White space that is a token of its own, as marks."""
+    if line:
+        return text.replace("\n", "⏎").replace("\t", "⇥").strip(" ") or "␣"
+    return text if text.strip() else text.replace("\n", "⏎\n").replace("\t", "⇥")
