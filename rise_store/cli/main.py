@@ -19,6 +19,7 @@ from rise_store.cli.explain import explain
 from rise_store.cli.index import index
 from rise_store.cli.info import info
 from rise_store.cli.ingest import ingest
+from rise_store.cli.presets import presets
 from rise_store.cli.preview import preview
 from rise_store.cli.query import query
 from rise_store.cli.recall import recall
@@ -66,6 +67,7 @@ for command in (ingest, query, info, verify, snapshot, restore, signatures, demo
 cli.add_command(explain)
 cli.add_command(watch)
 cli.add_command(preview)
+cli.add_command(presets)
 for command in (delete, compact, annotate, export, import_, migrate):
     cli.add_command(command)
 for command in (register, datasets, runs, run):

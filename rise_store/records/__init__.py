@@ -62,6 +62,7 @@ from rise_store.records.spaces import (
     Storage,
     StoreInfo,
 )
+from rise_store.records.stability import HitStability, SeedAgreement, Stability
 from rise_store.records.tombstones import TombstoneReport, TombstoneSet
 from rise_store.records.verification import VerifyCheck, VerifyProblem, VerifyReport
 from rise_store.records.watching import WatchedFile, WatchLag, WatchState, WatchStatus
@@ -91,6 +92,7 @@ __all__ = [
     "ExportReport",
     "FieldIndex",
     "Fusion",
+    "HitStability",
     "ImportReport",
     "InfluenceShare",
     "IngestReport",
@@ -119,6 +121,7 @@ __all__ = [
     "Run",
     "RunCheck",
     "RunState",
+    "SeedAgreement",
     "SignatureFile",
     "SnapshotFile",
     "SnapshotManifest",
@@ -126,6 +129,7 @@ __all__ = [
     "SourceManifest",
     "Space",
     "SpaceInfo",
+    "Stability",
     "Storage",
     "StoreInfo",
     "TokenPair",
