@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-import numpy as np
-import numpy.typing as npt
 from typing_extensions import Unpack
 
 from rise_store.asking import Asking, AskOptions
-from rise_store.encoders import Encoders, choose_space
+from rise_store.encoders import choose_space
 from rise_store.errors import ConfigError, InputError
 from rise_store.explained_hits import EncodedQuery, explain_hit
 from rise_store.records import Attribution, Example, Explanation, Query
-from rise_store.retrieval import Where, attribute
-from rise_store.store import And, Collection, Equals, Filter, point_id
+from rise_store.retrieval import Where, query_signatures
+from rise_store.retrieval.attribute import attribute_with_ids
+from rise_store.store import And, Collection, Equals, Filter
 from rise_store.store.payload import describe_example
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ Progress = Callable[[int, int], None]  # is told explanations done and explanati
 
 class Explaining(Asking):
     """Explanations: the part of `AttributionStore` that says which tokens a score comes from."""
-
-    _encoders: Encoders
 
     def explain(
         self,
@@ -81,12 +79,12 @@ class Explaining(Asking):
             k = max(1, min(DEFAULT_K, collection.count()))
         search, loading = self._search(collection, [query], options, k=k, where=where)
         encoder = self._encoders.of_space(collection.space, model, loading)
-        (answer,) = attribute(search, _signatures(encoder, query))
+        ((answer, ids),) = attribute_with_ids(search, query_signatures(encoder, [query]))
         hits = answer.results
         if example_id is not None:
             _one(hits, example_id, dataset)
         asked = EncodedQuery.encode(encoder, query)
-        texts = _whole_texts(collection, hits)
+        texts = _whole_texts(collection, hits, ids)
         found = []
         for done, (hit, text) in enumerate(zip(hits, texts, strict=True)):
             if progress is not None:
@@ -96,17 +94,6 @@ class Explaining(Asking):
         if progress is not None:
             progress(len(hits), len(hits))
         return found
-
-
-def _signatures(encoder: SignatureEncoder, query: Query) -> npt.NDArray[np.float32]:
-    """The signature of a query, (1, dim); against another, the difference of the two, of unit length."""
-    sides = [query] if query.counterfactual is None else [query, query.counterfactual]
-    signatures = encoder.encode_queries(sides).signatures
-    if len(sides) == 1:
-        return signatures
-    difference = signatures[:1] - signatures[1:]
-    contrast: npt.NDArray[np.float32] = difference / np.linalg.norm(difference)
-    return contrast
 
 
 def _several(where: Where) -> list[Any]:
@@ -141,13 +128,12 @@ def _one(hits: Sequence[Attribution], example_id: str, dataset: str | None) -> N
         raise InputError(f"several datasets have an example {example_id[:100]!r}: {datasets}; say which with --dataset")
 
 
-def _whole_texts(collection: Collection, hits: Sequence[Attribution]) -> list[str]:
+def _whole_texts(collection: Collection, hits: Sequence[Attribution], ids: Sequence[UUID]) -> list[str]:
     """The stored texts of hits.
 
     Raises:
         InputError: a text is not stored, or only its beginning.
     """
-    ids = [point_id(collection.space.fingerprint, hit.dataset, hit.example_id) for hit in hits]
     points = collection.retrieve(ids)
     texts = []
     for hit, id in zip(hits, ids, strict=True):

@@ -77,6 +77,8 @@ def excerpt(spans: Sequence[Span], limit: int) -> list[Span]:
     size = 0
     for index in sorted(range(len(spans)), key=lambda i: -abs(spans[i].score)):
         near = _around(lengths, index) - kept
+        if kept and not spans[index].score:
+            break
         if size and size + sum(lengths[i] for i in near) > limit:
             break
         kept |= near
