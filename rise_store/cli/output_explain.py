@@ -13,7 +13,7 @@ from rich.text import Text
 
 from rise_store.cli.output import console, echo_json, echo_rows, print_query
 from rise_store.records import ExampleToken, Explanation, QueryToken, TokenPair
-from rise_store.reports.spans import Span, excerpt, in_word, largest_score, text_spans
+from rise_store.reports.spans import Span, excerpt, in_context, largest_score, text_spans, visible
 
 LEVELS = 4  # of a colour, and of marks two
 SHOWN_CHARACTERS = 1500  # of a text
@@ -84,7 +84,7 @@ def _print_one(out: Console, explanation: Explanation) -> None:
         largest = max(largest_score(answer), largest_score(against))
         _print_text(out, "query", answer, largest)
         _print_text(out, "against", against, largest)
-    out.print(Padding(_pair_table(explanation), (0, 0, 0, 2)))
+    out.print(Padding(_pair_table(out, explanation), (0, 0, 0, 2)))
 
 
 def _print_text(out: Console, name: str, spans: Sequence[Span], largest: float | None = None) -> None:
@@ -93,21 +93,27 @@ def _print_text(out: Console, name: str, spans: Sequence[Span], largest: float |
     for span in excerpt(spans, SHOWN_CHARACTERS):
         text.append_text(_span(out, span, largest))
     out.print(Text(f"{name}, strongest token {largest:.4f}", style="dim"))
-    out.print(Padding(text, (0, 0, 0, 2)))
+    out.print(Padding(text, (0, 0, 0, 2), expand=False))
 
 
 def _span(out: Console, span: Span, largest: float) -> Text:
-    shown = _safe(span.text)
+    shown, behind = _safe(span.text), ""
     if not _coloured(out):
         level = span.level(largest, 3)  # the weakest third bears no mark
-        level = level - 1 if level > 1 else level + 1 if level < -1 else 0
-        opening, closing = _MARKS[level]
-        return Text(f"{opening}{_visible(shown) if level else shown}{closing}")
+        opening, closing = _MARKS[max(abs(level) - 1, 0) * (1 if level > 0 else -1)]
+        if not opening:
+            return Text(shown)
+        lead = shown[: len(shown) - len(shown.lstrip())]
+        if not shown.strip():
+            lead, shown, behind = "", visible(shown), "\n" * shown.count("\n")
+        return Text(f"{lead}{opening}{shown[len(lead) :]}{closing}{behind}")
     level = span.level(largest, LEVELS)
     if not level:
         return Text(shown, style="" if span.counts or not span.tokens else "dim")
-    colours = _BLUE if level > 0 else _ORANGE
-    return Text(_visible(shown), style=Style(color="#10151c", bgcolor=colours[abs(level) - 1], underline=level < 0))
+    if not shown.strip():
+        shown, behind = visible(shown), "\n" * shown.count("\n")
+    colour = (_BLUE if level > 0 else _ORANGE)[abs(level) - 1]
+    return Text.assemble((shown, Style(color="#10151c", bgcolor=colour, underline=level < 0)), behind)
 
 
 def _coloured(out: Console) -> bool:
@@ -120,7 +126,7 @@ def _legend(out: Console) -> Text:
         legend.append(word)
         for level in range(1, LEVELS + 1) if _coloured(out) else (2, 3):
             share = sign * level / (LEVELS if _coloured(out) else 3)
-            legend.append_text(_span(out, Span(" some " if level < 3 else " much ", share), 1.0))
+            legend.append_text(_span(out, Span(" some" if level < 3 else " much", share), 1.0))
     legend.append("  what predicting a token adds, beside the strongest of its text", style="dim")
     return legend
 
@@ -150,7 +156,7 @@ def _bars(explanation: Explanation) -> Text:
     return text
 
 
-def _pair_table(explanation: Explanation) -> Table:
+def _pair_table(out: Console, explanation: Explanation) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("training word", "answer word"):
         table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=44)
@@ -158,18 +164,18 @@ def _pair_table(explanation: Explanation) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for pairs in (explanation.positive_pairs, explanation.negative_pairs):
         for pair in pairs[:SHOWN_PAIRS]:
-            table.add_row(*_pair_row(explanation, pair))
+            table.add_row(*_pair_row(out, explanation, pair))
     return table
 
 
-def _pair_row(explanation: Explanation, pair: TokenPair) -> tuple[Text, Text, str, str, str]:
+def _pair_row(out: Console, explanation: Explanation, pair: TokenPair) -> tuple[Text, Text, str, str, str]:
     token = explanation.query_tokens[pair.query_token]
     of = explanation.query_text if token.part == "query" else explanation.against_text or ""
-    answer = _word(of, token)
+    answer = _word(out, of, token)
     if token.part == "against":
         answer.append(" (against)", style="dim")
     return (
-        _word(explanation.example.text, explanation.example_tokens[pair.example_token]),
+        _word(out, explanation.example.text, explanation.example_tokens[pair.example_token]),
         answer,
         f"{pair.score:+.4f}",
         f"{pair.channels.rh:+.4f}",
@@ -177,14 +183,12 @@ def _pair_row(explanation: Explanation, pair: TokenPair) -> tuple[Text, Text, st
     )
 
 
-def _word(text: str, token: QueryToken | ExampleToken) -> Text:
-    """The token within its word: `un|lock|ed`."""
-    before, core, after = in_word(text, token)
-    word = Text()
-    for part, style in ((before, "dim"), (core, "bold"), (after, "dim")):
-        if part:
-            word.append(("|" if word else "") + _visible(_safe(part), line=True), style=style)
-    return word
+def _word(out: Console, text: str, token: QueryToken | ExampleToken) -> Text:
+    """The token among the words around it."""
+    before, core, after = map(_safe, in_context(text, token))
+    if not _coloured(out):
+        return Text(f"{before}[{core}]{after}")
+    return Text.assemble((before, "dim"), (core, "bold"), (after, "dim"))
 
 
 def _signed(value: float, name: str) -> str:
@@ -196,10 +200,3 @@ def _safe(text: str) -> str:
     return "".join(
         char if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf", "Cs") else "�" for char in text
     )
-
-
-def _visible(text: str, *, line: bool = False) -> str:
-    """White space that is a token of its own, as marks."""
-    if line:
-        return text.replace("\n", "⏎").replace("\t", "⇥").strip(" ") or "␣"
-    return text if text.strip() else text.replace("\n", "⏎\n").replace("\t", "⇥")

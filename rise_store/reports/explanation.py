@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rise_store.errors import InputError
-from rise_store.records import ExplainedToken, Explanation, TokenPair
-from rise_store.reports.spans import Span, excerpt, in_word, largest_score, text_spans
+from rise_store.records import Explanation, TokenPair
+from rise_store.reports.spans import Span, excerpt, in_context, largest_score, text_spans, visible
 from rise_store.version import __version__
 
 if TYPE_CHECKING:
@@ -55,12 +55,13 @@ def check_report(out: Path) -> None:
         raise InputError(f"cannot write {out}: it is a folder")
 
 
-def write_explanations(out: Path, explanations: Sequence[Explanation]) -> None:
+def write_explanations(out: str | Path, explanations: Sequence[Explanation]) -> None:
     """Write the page of explanations; it appears whole or not at all.
 
     Raises:
         InputError: the file cannot be written.
     """
+    out = Path(out)
     check_report(out)
     page = explanations_html(explanations)
     draft = out.with_name(f".{out.name}.{os.getpid()}")
@@ -112,7 +113,7 @@ def _marked(spans: Iterable[Span], largest: float, explanation: Explanation | No
         level = span.level(largest, LEVELS)
         text = span.text
         if level and not text.strip():
-            text = text.replace("\n", "⏎\n").replace("\t", "⇥\t").replace(" ", "␣")
+            text = visible(text) + "\n" * text.count("\n")
         partners: dict[int, float] = {}
         if explanation is not None:
             for token in span.tokens:
@@ -146,19 +147,13 @@ def _pairs(explanation: Explanation, pairs: Sequence[TokenPair]) -> list[dict[st
         of = explanation.query_text if token.part == "query" else explanation.against_text or ""
         shown.append(
             {
-                "example": _word(explanation.example.text, explanation.example_tokens[pair.example_token]),
-                "query": _word(of, token),
+                "example": in_context(explanation.example.text, explanation.example_tokens[pair.example_token]),
+                "query": in_context(of, token),
                 "against": token.part == "against",
                 "pair": pair,
             }
         )
     return shown
-
-
-def _word(text: str, token: ExplainedToken) -> tuple[str, str, str]:
-    before, core, after = in_word(text, token)
-    core = core.replace("\n", "⏎").replace("\t", "⇥")
-    return before, core.strip(" ") or "␣", after
 
 
 def _part(name: str) -> str:

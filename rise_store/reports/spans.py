@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from rise_store.records import ExplainedToken
 
+WORDS = 20  # characters on either side of a token that its context has
 AROUND = 120  # characters that an excerpt shows on either side of a token
 
 
@@ -103,14 +105,22 @@ def _around(lengths: Sequence[int], index: int) -> set[int]:
     return found
 
 
-def in_word(text: str, token: ExplainedToken, limit: int = 24) -> tuple[str, str, str]:
-    """A token with the rest of its word before and behind it, at most `limit` characters each."""
+def in_context(text: str, token: ExplainedToken) -> tuple[str, str, str]:
+    """A token with the words around it: what stands before it, its characters, and what stands behind it."""
     if token.start is None or token.end is None:
         return "", token.text, ""
     core = text[token.start : token.end]
-    before, after = text[: token.start], text[token.end :]
-    before = before[-limit:] if not core[:1].isspace() else ""
-    after = after[:limit] if not core[-1:].isspace() else ""
-    while any(map(str.isspace, before)):
-        before = before[1:]
-    return before, core, after[: next((i for i, char in enumerate(after) if char.isspace()), len(after))]
+    lead = len(core) - len(core.lstrip()) if core.strip() else 0
+    before = text[max(0, token.start + lead - WORDS) : token.start + lead]
+    after = text[token.end : token.end + WORDS]
+    if token.start + lead > WORDS and (cut := re.match(r"\S*\s+", before)):
+        before = before[cut.end() :]  # no parts of words
+    if token.end + WORDS < len(text) and (cut := re.search(r"\s+\S*$", after)):
+        after = after[: cut.start()]
+    return re.sub(r"\s+", " ", before), visible(core[lead:]), re.sub(r"\s+", " ", after)
+
+
+def visible(text: str) -> str:
+    """A token on one line, its line breaks and tabs as marks, and one of spaces alone as well."""
+    marked = text.replace("\n", "⏎").replace("\t", "⇥")
+    return marked if marked.strip() else marked.replace(" ", "␣")
