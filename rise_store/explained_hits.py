@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from rise_store.records import (
     Attribution,
     ChannelScores,
-    EstimatorConfig,
     ExampleToken,
     ExplainedExample,
     Explanation,
@@ -30,6 +30,7 @@ from rise_store.retrieval.explain import (
 
 if TYPE_CHECKING:
     from rise_store.signature import SignatureEncoder
+    from rise_store.signature.positions import PositionFactors
     from rise_store.signature.tokens import TextToken
 
 
@@ -42,17 +43,16 @@ class EncodedText:
     positions: Positions
 
     @classmethod
-    def encode(
-        cls, encoder: SignatureEncoder, text: str, chunks: list[list[int]], loss_start: Sequence[int] | None = None
+    def of(
+        cls, encoder: SignatureEncoder, text: str, chunks: list[list[int]], factors: Sequence[PositionFactors]
     ) -> EncodedText:
-        """Encode a text whose chunks are given; `loss_start` as for `SignatureEncoder.position_factors`."""
+        """A text whose chunks have these factors."""
         from rise_store.signature.tokens import text_tokens
 
-        config: EstimatorConfig = encoder.config
+        config = encoder.config
         stride = config.chunk_size - config.chunk_overlap
         firsts = [number * stride for number in range(len(chunks))]
         count = firsts[-1] + len(chunks[-1])  # of a query, tokens beyond the longest are not encoded
-        factors = encoder.position_factors(chunks, loss_start)
         tokens = text_tokens(encoder.tokenizer, text)[:count]
         return cls(text, tokens, example_positions(factors, firsts, count, config))
 
@@ -69,9 +69,17 @@ class EncodedQuery:
     def encode(cls, encoder: SignatureEncoder, query: Query) -> EncodedQuery:
         """Encode a query. `InputError` for one of fewer than 2 tokens."""
         sides = [query] if query.counterfactual is None else [query, query.counterfactual]
+        asked = encoder.query_chunks(sides)
+        # In one call, as the search encodes them: a model in bfloat16 rounds otherwise in other batches.
+        factors = iter(
+            encoder.position_factors(
+                [chunk for side in asked for chunk in side.chunks],
+                [start for side in asked for start in side.loss_start],
+            )
+        )
         texts = [
-            EncodedText.encode(encoder, _content(side), chunks.chunks, chunks.loss_start)
-            for side, chunks in zip(sides, encoder.query_chunks(sides), strict=True)
+            EncodedText.of(encoder, _content(side), chunks.chunks, list(islice(factors, len(chunks.chunks))))
+            for side, chunks in zip(sides, asked, strict=True)
         ]
         return cls(query, texts[0], texts[1] if len(texts) > 1 else None)
 
@@ -103,7 +111,8 @@ def explain_hit(
         rank: of the hit, if that is worth telling.
         top_pairs: how many pairs of tokens of either sign to give.
     """
-    example = EncodedText.encode(encoder, text, encoder.chunks([text])[0])
+    (chunks,) = encoder.chunks([text])
+    example = EncodedText.of(encoder, text, chunks, encoder.position_factors(chunks))
     scoring, (question,) = search.scoring, search.questions
     query = asked.positions
     parts = decompose(query, example.positions, scoring, search.preconditioner, top_pairs=top_pairs)

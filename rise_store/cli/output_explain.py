@@ -103,10 +103,9 @@ def _span(out: Console, span: Span, largest: float) -> Text:
         opening, closing = _MARKS[max(abs(level) - 1, 0) * (1 if level > 0 else -1)]
         if not opening:
             return Text(shown)
-        lead = shown[: len(shown) - len(shown.lstrip())]
         if not shown.strip():
-            lead, shown, behind = "", visible(shown), "\n" * shown.count("\n")
-        return Text(f"{lead}{opening}{shown[len(lead) :]}{closing}{behind}")
+            shown, behind = visible(shown), "\n" * shown.count("\n")
+        return Text(f"{opening}{shown}{closing}{behind}")
     level = span.level(largest, LEVELS)
     if not level:
         return Text(shown, style="" if span.counts or not span.tokens else "dim")
@@ -122,12 +121,12 @@ def _coloured(out: Console) -> bool:
 
 def _legend(out: Console) -> Text:
     legend = Text("adds ", style="dim")
-    for sign, word in ((1, ""), (-1, "  takes away ")):
+    for sign, word in ((1, ""), (-1, " takes away ")):
         legend.append(word)
         for level in range(1, LEVELS + 1) if _coloured(out) else (2, 3):
             share = sign * level / (LEVELS if _coloured(out) else 3)
-            legend.append_text(_span(out, Span(" some" if level < 3 else " much", share), 1.0))
-    legend.append("  what predicting a token adds, beside the strongest of its text", style="dim")
+            legend.append_text(_span(out, Span("some" if level < 3 else "much", share), 1.0)).append(" ")
+    legend.append(" what predicting a token adds, beside the strongest of its text", style="dim")
     return legend
 
 

@@ -72,7 +72,9 @@ class Explanation(Record):
     rank: int | None = Field(description="in the answer to the query; null: the example was named")
     score: float = Field(description="of the stored signature, as a search gives it")
     explained: float = Field(description="the sum over all pairs, from both texts encoded anew")
-    rounding: float = Field(description="score - explained: what storing rounded, or encoding in another precision")
+    rounding: float = Field(
+        description="score - explained: what storing rounds, and a model of low precision in another batch"
+    )
     channels: ChannelScores = Field(description="their parts of explained")
     query_tokens: tuple[QueryToken, ...] = Field(description="their scores add up to explained")
     example_tokens: tuple[ExampleToken, ...] = Field(description="their scores add up to explained")

@@ -48,9 +48,11 @@ def text_spans(text: str, tokens: Iterable[ExplainedToken], first: int = 0) -> l
         else:
             begin = position or 0
             if token.start >= begin or not spans:
-                if token.start > begin:
-                    spans.append(Span(text[begin : token.start]))
-                spans.append(Span(text[token.start : token.end]))
+                core = text[token.start : token.end]
+                start = token.start + len(core) - len(core.lstrip() or core)
+                if start > begin:
+                    spans.append(Span(text[begin:start]))  # white space before a word bears no colour
+                spans.append(Span(text[start : token.end]))
             else:  # tokens of parts of one character
                 spans[-1].text += text[begin : token.end]
             position = max(begin, token.end)
