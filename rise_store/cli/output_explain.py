@@ -84,7 +84,8 @@ def _print_one(out: Console, explanation: Explanation) -> None:
         largest = max(largest_score(answer), largest_score(against))
         _print_text(out, "query", answer, largest)
         _print_text(out, "against", against, largest)
-    out.print(Padding(_pair_table(out, explanation), (0, 0, 0, 2)))
+    out.print()
+    out.print(_pair_table(out, explanation))
 
 
 def _print_text(out: Console, name: str, spans: Sequence[Span], largest: float | None = None) -> None:
@@ -92,7 +93,7 @@ def _print_text(out: Console, name: str, spans: Sequence[Span], largest: float |
     text = Text()
     for span in excerpt(spans, SHOWN_CHARACTERS):
         text.append_text(_span(out, span, largest))
-    out.print(Text(f"{name}, strongest token {largest:.4f}", style="dim"))
+    out.print(Text(f"\n{name}, strongest token {largest:.4f}", style="dim"))
     out.print(Padding(text, (0, 0, 0, 2), expand=False))
 
 
@@ -120,14 +121,16 @@ def _coloured(out: Console) -> bool:
 
 
 def _legend(out: Console) -> Text:
-    legend = Text("adds ", style="dim")
-    for sign, word in ((1, ""), (-1, " takes away ")):
-        legend.append(word)
-        for level in range(1, LEVELS + 1) if _coloured(out) else (2, 3):
-            share = sign * level / (LEVELS if _coloured(out) else 3)
-            legend.append_text(_span(out, Span("some" if level < 3 else "much", share), 1.0)).append(" ")
-    legend.append(" what predicting a token adds, beside the strongest of its text", style="dim")
-    return legend
+    coloured = _coloured(out)
+    levels = [(level, LEVELS) for level in range(1, LEVELS + 1)] if coloured else [(2, 3), (3, 3)]
+    legend = Text()
+    for sign, word in ((1, "adds "), (-1, "  takes away ")):
+        legend.append(word, style="dim")
+        for level, most in levels:
+            legend.append_text(_span(out, Span("much" if level == most else "some", sign * level / most), 1.0)).append(
+                " "
+            )
+    return legend.append(" what predicting a token adds, beside the strongest of its text", style="dim")
 
 
 def _settings(explanation: Explanation) -> Text:
@@ -158,7 +161,7 @@ def _bars(explanation: Explanation) -> Text:
 def _pair_table(out: Console, explanation: Explanation) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("training word", "answer word"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=44)
+        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=46)
     for name in ("adds", "RH", "GH"):
         table.add_column(name, justify="right", no_wrap=True)
     for pairs in (explanation.positive_pairs, explanation.negative_pairs):
@@ -172,7 +175,7 @@ def _pair_row(out: Console, explanation: Explanation, pair: TokenPair) -> tuple[
     of = explanation.query_text if token.part == "query" else explanation.against_text or ""
     answer = _word(out, of, token)
     if token.part == "against":
-        answer.append(" (against)", style="dim")
+        answer = Text.assemble(("against: ", "dim"), answer)
     return (
         _word(out, explanation.example.text, explanation.example_tokens[pair.example_token]),
         answer,
