@@ -103,4 +103,5 @@ def explain(
         )
     if html is not None:
         write_explanations(Path(html), explanations)
+        click.echo(f"report in {html}", err=True)
     echo_explanations(explanations, format_, one=example_id is not None)

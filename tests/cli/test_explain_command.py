@@ -50,7 +50,7 @@ def test_several_as_json_and_json_lines(command: Command, library: Path) -> None
 
 def test_a_report(command: Command, library: Path) -> None:
     done = command("explain", "--store", library, *ASKED, "--against", " A map.", "-k", 1, "--html", "why.html")
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (0, "report in why.html\n")
     page = Path("why.html").read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>")
     assert "Asked against" in page
