@@ -22,7 +22,6 @@ class Span:
     gh: float = 0.0
     tokens: list[int] = field(default_factory=list)  # indices; empty between tokens
     counts: bool = False
-    named: bool = False  # a special token, by its name
 
     def level(self, largest: float, levels: int) -> int:
         """Its colour: 0 for none to `levels` for the largest contribution, negative where it takes away."""
@@ -44,7 +43,7 @@ def text_spans(text: str, tokens: Iterable[ExplainedToken], first: int = 0) -> l
     position: int | None = None
     for index, token in enumerate(tokens, first):
         if token.start is None or token.end is None:
-            spans.append(Span(token.text, named=position is None or token.start is None))
+            spans.append(Span(token.text))
         else:
             begin = position or 0
             if token.start >= begin or not spans:

@@ -197,6 +197,7 @@ def decompose(
         worst.add(-scores, tokens, table)
         for column, token in enumerate(tokens):
             order = _largest(np.abs(scores[:, column]), partners)
+            order = order[scores[order, column] != 0]  # a prompt's tokens are no partners
             of_tokens[token] = Pairs(order, np.full(len(order), token), table[order, column])
     return Decomposition(by_query, by_example, best.pairs(), worst.pairs(), of_tokens)
 
