@@ -18,15 +18,8 @@ from rise_store.records import (
     TokenPair,
 )
 from rise_store.retrieval import Search
-from rise_store.retrieval.explain import (
-    Array,
-    Decomposition,
-    Pairs,
-    Positions,
-    contrast_positions,
-    decompose,
-    example_positions,
-)
+from rise_store.retrieval.explain import Decomposition, Pairs, decompose
+from rise_store.retrieval.text_positions import Array, Positions, contrast_positions, example_positions
 
 if TYPE_CHECKING:
     from rise_store.signature import SignatureEncoder

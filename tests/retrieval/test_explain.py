@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from rise_store import EstimatorConfig, Weights
 from rise_store.records import Lambdas
 from rise_store.retrieval import Preconditioner, Scoring, explain, score_rows
-from rise_store.retrieval.explain import Decomposition, Positions, contrast_positions, decompose, example_positions
+from rise_store.retrieval.explain import Decomposition, decompose
+from rise_store.retrieval.text_positions import Positions, contrast_positions, example_positions
 from rise_store.signature.positions import PositionFactors
 
 CONFIG = EstimatorConfig(kr=5, kh=4, kg=3, lambda_rh=0.8, lambda_gh=0.3)
