@@ -29,6 +29,7 @@ def test_exported_names() -> None:
         "DeleteReport",
         "EstimatorConfig",
         "Example",
+        "Explanation",
         "ExportReport",
         "FieldIndex",
         "FilterError",

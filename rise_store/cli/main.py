@@ -15,6 +15,7 @@ from rise_store.cli.completion import completion
 from rise_store.cli.datasets import datasets, register
 from rise_store.cli.delete import compact, delete
 from rise_store.cli.demo import demo
+from rise_store.cli.explain import explain
 from rise_store.cli.index import index
 from rise_store.cli.info import info
 from rise_store.cli.ingest import ingest
@@ -63,6 +64,7 @@ def cli() -> None:
 cli.add_command(tombstones)
 for command in (ingest, query, info, verify, snapshot, restore, signatures, demo, completion, recall, index):
     cli.add_command(command)
+cli.add_command(explain)
 cli.add_command(watch)
 cli.add_command(preview)
 cli.add_command(presets)

@@ -111,6 +111,11 @@ def search_bar(what: str) -> AbstractContextManager[Callable[[int, int], None]]:
     return _bar(what, "searches")
 
 
+def explanation_bar(what: str) -> AbstractContextManager[Callable[[int, int], None]]:
+    """A bar of explanations done, with ETA; yields what to call with explanations done and explanations in all."""
+    return _bar(what, "explanations")
+
+
 @contextmanager
 def _bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     console = _console()

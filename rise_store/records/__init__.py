@@ -4,6 +4,14 @@ from rise_store.records.base import Metadata, Record, validated
 from rise_store.records.datasets import CollectionPeriod, Dataset, RegisteredDataset
 from rise_store.records.demo import DemoAnswer, DemoReport
 from rise_store.records.examples import Example, RowOrigin
+from rise_store.records.explanations import (
+    ExampleToken,
+    ExplainedExample,
+    ExplainedToken,
+    Explanation,
+    QueryToken,
+    TokenPair,
+)
 from rise_store.records.groups import AttributionGroups, InfluenceShare
 from rise_store.records.indexes import FieldIndex
 from rise_store.records.ingestion import (
@@ -77,6 +85,10 @@ __all__ = [
     "EstimatorConfig",
     "Example",
     "ExampleSummary",
+    "ExampleToken",
+    "ExplainedExample",
+    "ExplainedToken",
+    "Explanation",
     "ExportReport",
     "FieldIndex",
     "Fusion",
@@ -98,6 +110,7 @@ __all__ = [
     "PreviewRow",
     "Query",
     "QuerySet",
+    "QueryToken",
     "RecallMeasurement",
     "RecallReport",
     "Receipt",
@@ -119,6 +132,7 @@ __all__ = [
     "Stability",
     "Storage",
     "StoreInfo",
+    "TokenPair",
     "TombstoneReport",
     "TombstoneSet",
     "VerifyCheck",

@@ -20,6 +20,7 @@ they would be `normalised [l_rh RH, l_gh GH]`, which is `a x / abs(a x)`. A quot
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import get_args
@@ -138,6 +139,26 @@ class Scoring:
             divisor = float(np.hypot(self._ratios[0] * norms["rh"], self._ratios[1] * norms["gh"]))
         return product / divisor if divisor else 0.0
 
+    def scales(
+        self, query: tuple[float, float], row: tuple[float, float]
+    ) -> tuple[tuple[float, float], tuple[float, float]]:
+        """What turns the channels of a query and of a row into factors of a score, from their norms (RH, GH).
+
+        `score = <P phi, psi>`, P being the preconditioning: `phi_c` is the first factor of channel c times `q_c` (its
+        features), `psi_c` the second one times `x_c` (weight and divisor included).
+        """
+        if self.metric == "dot":
+            return (1.0, 1.0), (self.weights.rh, self.weights.gh)
+        (q_rh, q_gh), (x_rh, x_gh) = query, row
+        if self.metric == "cosine":
+            return (_inverse(q_rh), _inverse(q_gh)), (
+                self.weights.rh * _inverse(x_rh),
+                self.weights.gh * _inverse(x_gh),
+            )
+        a_rh, a_gh = self._ratios
+        of_query, of_row = (_inverse(math.hypot(a_rh * rh, a_gh * gh)) for rh, gh in ((q_rh, q_gh), (x_rh, x_gh)))
+        return (a_rh * of_query, a_gh * of_query), (a_rh * of_row, a_gh * of_row)
+
     @property
     def _ratios(self) -> tuple[float, float]:
         """`a_rh` and `a_gh`, the larger one 1: a common factor changes no score."""
@@ -146,6 +167,11 @@ class Scoring:
         gh = self.lambdas.gh / self.config.lambda_gh if self.lambdas.gh else 0.0
         largest = max(rh, gh)
         return rh / largest, gh / largest
+
+
+def _inverse(norm: float) -> float:
+    """`1 / norm`, and 0 where the norm is 0."""
+    return 1 / norm if norm else 0.0
 
 
 def _quotient(values: npt.NDArray[np.float64], by: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
