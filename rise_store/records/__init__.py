@@ -56,6 +56,18 @@ from rise_store.records.spaces import (
 )
 from rise_store.records.stability import HitStability, SeedAgreement, Stability
 from rise_store.records.tombstones import TombstoneReport, TombstoneSet
+from rise_store.records.valuation import (
+    CandidateValue,
+    DuplicateCluster,
+    DuplicateExample,
+    KnownExample,
+    SelectedExample,
+    Selection,
+    SelectionLimit,
+    SelfInfluence,
+    Strategy,
+    ValueBy,
+)
 from rise_store.records.verification import VerifyCheck, VerifyProblem, VerifyReport
 from rise_store.records.watching import WatchedFile, WatchLag, WatchState, WatchStatus
 
@@ -65,6 +77,7 @@ __all__ = [
     "Attribution",
     "AttributionGroups",
     "AttributionResult",
+    "CandidateValue",
     "ChannelNorms",
     "ChannelScores",
     "CollectionPeriod",
@@ -74,6 +87,8 @@ __all__ = [
     "DeleteReport",
     "DemoAnswer",
     "DemoReport",
+    "DuplicateCluster",
+    "DuplicateExample",
     "EstimatorConfig",
     "Example",
     "ExampleSummary",
@@ -85,6 +100,7 @@ __all__ = [
     "InfluenceShare",
     "IngestReport",
     "IngestTotals",
+    "KnownExample",
     "LabelledQuery",
     "Lambdas",
     "Metadata",
@@ -109,6 +125,10 @@ __all__ = [
     "RunCheck",
     "RunState",
     "SeedAgreement",
+    "SelectedExample",
+    "Selection",
+    "SelectionLimit",
+    "SelfInfluence",
     "SignatureFile",
     "SnapshotFile",
     "SnapshotManifest",
@@ -119,8 +139,10 @@ __all__ = [
     "Stability",
     "Storage",
     "StoreInfo",
+    "Strategy",
     "TombstoneReport",
     "TombstoneSet",
+    "ValueBy",
     "VerifyCheck",
     "VerifyProblem",
     "VerifyReport",
