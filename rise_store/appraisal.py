@@ -17,11 +17,12 @@ from rise_store.errors import ConfigError, InputError, StoreError
 from rise_store.records import CandidateValue, ChannelScores, Query, SelectedExample, Selection, ValueBy
 from rise_store.retrieval import Where, check_fields, parse_where
 from rise_store.retrieval.combine import query_signatures
+from rise_store.retrieval.fusion import DEPTH
 from rise_store.retrieval.metrics import Scoring
 from rise_store.retrieval.precondition import Preconditioner
 from rise_store.retrieval.select import Chooser, Limits
 from rise_store.retrieval.select.pool import PoolRow
-from rise_store.retrieval.value import DEFAULT_DEPTH, Candidate, RankFusion, Targets, ValuedBlock
+from rise_store.retrieval.value import Candidate, RankFusion, Targets, ValuedBlock
 from rise_store.store import Collection, Filter
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Appraisal:
         fields = (*ORIGIN, "text") if texts else ORIGIN
         blocks = self._blocks(targets, rows, where, fields, progress)
         if by == "rrf":
-            fusion = RankFusion(len(targets), DEFAULT_DEPTH if depth is None else depth, keep_scores=per_target)
+            fusion = RankFusion(len(targets), DEPTH if depth is None else depth, keep_scores=per_target)
             for block in blocks:
                 fusion.add(block)
             for fused in fusion.ranked():

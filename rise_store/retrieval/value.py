@@ -24,12 +24,10 @@ import numpy.typing as npt
 
 from rise_store.errors import ConfigError
 from rise_store.records import ValueBy
+from rise_store.retrieval.fusion import CONSTANT, DEPTH
 from rise_store.retrieval.metrics import Scoring
 from rise_store.retrieval.scan import scan_scores, score_rows
 from rise_store.store import Collection, Filter
-
-RRF_CONSTANT = 60  # as of Cormack, Clarke and Buettcher (SIGIR 2009)
-DEFAULT_DEPTH = 1_000  # ranks of each target that count under rrf
 
 Array = npt.NDArray[np.float32]
 
@@ -128,7 +126,7 @@ class RankFusion:
     which makes a value too small by less than `targets / (60 + depth)`.
     """
 
-    def __init__(self, targets: int, depth: int = DEFAULT_DEPTH, *, keep_scores: bool = False) -> None:
+    def __init__(self, targets: int, depth: int = DEPTH, *, keep_scores: bool = False) -> None:
         """`keep_scores`: results have the scores of each target.
 
         Raises:
@@ -164,7 +162,7 @@ class RankFusion:
         found: dict[int, tuple[Candidate, Array | None]] = {}
         for best in self._best:
             for rank, (_, _, candidate, scores) in enumerate(sorted(best, key=lambda e: e[:2], reverse=True), 1):
-                values[candidate.number] = values.get(candidate.number, 0.0) + 1 / (RRF_CONSTANT + rank)
+                values[candidate.number] = values.get(candidate.number, 0.0) + 1 / (CONSTANT + rank)
                 found[candidate.number] = (candidate, scores)
         order = sorted(values, key=lambda number: (-values[number], number))
         return [Fused(found[number][0], values[number], found[number][1]) for number in order]

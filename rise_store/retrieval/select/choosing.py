@@ -8,10 +8,11 @@ from typing import get_args
 
 from rise_store.errors import ConfigError
 from rise_store.records import Strategy, ValueBy
+from rise_store.retrieval.fusion import DEPTH
 from rise_store.retrieval.select.diversity import checked_diversity, facility_location, marginal_relevance
 from rise_store.retrieval.select.limits import Limits
 from rise_store.retrieval.select.pool import Pool, PoolRow, greedy
-from rise_store.retrieval.value import DEFAULT_DEPTH, RankFusion, ValuedBlock
+from rise_store.retrieval.value import RankFusion, ValuedBlock
 
 DEFAULT_POOL = 4  # times what is selected, for strategies that compare candidates with each other
 DIVERSE = ("mmr", "facility-location")
@@ -76,7 +77,7 @@ class Chooser:
         pool = self._pool
         candidates = 0
         if self.strategy == "rrf":
-            fusion = RankFusion(targets, DEFAULT_DEPTH if self._depth is None else self._depth)
+            fusion = RankFusion(targets, DEPTH if self._depth is None else self._depth)
             for block in blocks:
                 candidates += len(block.candidates)
                 fusion.add(block)
