@@ -21,7 +21,7 @@ from rise_store.store.batches import batches
 if TYPE_CHECKING:
     from rise_store.signature import SignatureEncoder
 
-OddBy = Literal["self-influence", "loss", "typicality"]
+OddBy = Literal["adjusted", "self-influence", "loss", "typicality"]
 DEFAULT_ODD = 20  # rows that are told
 BLOCK = 64  # rows that are computed together
 FIELDS = (*ORIGIN, "text", "content_sha256")
@@ -80,7 +80,7 @@ class Oddness:
         self._oddest = _Oddest(k)
 
     def of_rows(self, encoder: SignatureEncoder, rows: CandidateRows) -> list[SelfInfluence]:
-        """Of rows that are read: of a prompt with its completion, the completion counts."""
+        """Of rows that are read: of a prompt with its completion, or instruction with its output, the answer counts."""
         for group in batches(rows, BLOCK):
             asked = []
             for read in group:
@@ -138,12 +138,13 @@ class Oddness:
 
     def _take(self, losses: list[Loss], rows: list[Row]) -> None:
         for row, loss in zip(rows, losses, strict=True):
-            score = loss.loss if self._by == "loss" else loss.self_influence
-            self._oddest.add(score, row.number, (row, loss))
+            scores = {"adjusted": loss.adjusted, "self-influence": loss.self_influence, "loss": loss.loss}
+            self._oddest.add(scores[self._by], row.number, (row, loss))
 
     def _record(self, row: Row, loss: Loss) -> SelfInfluence:
         return SelfInfluence(
             self_influence=loss.self_influence,
+            adjusted=loss.adjusted,
             loss=loss.loss,
             positions=loss.positions,
             typicality=row.typicality,
@@ -156,6 +157,7 @@ class Loss:
     """What the model makes of one row."""
 
     self_influence: float
+    adjusted: float
     loss: float
     positions: int
     tokens: int
@@ -191,6 +193,7 @@ def measured(encoder: SignatureEncoder, rows: Iterable[Row]) -> list[Loss]:
         losses.append(
             Loss(
                 self_influence=sum(part.squared_length * part.positions for part in parts[number]) / positions,
+                adjusted=sum(part.squared_length * part.positions**2 for part in parts[number]) / positions,
                 loss=sum(part.loss * part.positions for part in parts[number]) / positions,
                 positions=positions,
                 tokens=covered_tokens(query.chunks, encoder.config),
@@ -237,9 +240,15 @@ def _unit(point: StoredPoint) -> npt.NDArray[np.float64]:
 
 
 def _asked(example: Example) -> Query:
-    if not (example.text or "").strip() and example.completion:
-        return Query(prompt=example.prompt or "", completion=example.completion)
-    return Query(text=example.content)
+    """What is encoded: the answer after what it answers, where a row tells them apart, else its text."""
+    if (example.text or "").strip():
+        return Query(text=example.content)
+    if example.prompt or example.completion:
+        pair = example.prompt or "", example.completion
+    else:
+        given = [part for part in (example.instruction, example.input) if part]
+        pair = "".join(f"{part}\n" for part in given), example.output
+    return Query(prompt=pair[0], completion=pair[1]) if pair[1] else Query(text=example.content)
 
 
 def _unfit(encoder: SignatureEncoder, query: Query) -> str | None:

@@ -159,7 +159,7 @@ class Valuation:
         candidates: Corpus | None = None,
         *,
         k: int | None = DEFAULT_ODD,
-        by: OddBy = "self-influence",
+        by: OddBy = "adjusted",
         where: Where = (),
         texts: bool = False,
         max_rejects: int | None = 0,
@@ -175,8 +175,9 @@ class Valuation:
         Args:
             candidates: what to look at, as `ingest` takes it; None for stored examples, which need their full texts.
             k: how many to tell, the oddest first; None for all.
-            by: `self-influence`, the squared length of the loss gradient at the LM head; `loss`; or `typicality`, the
-                mean cosine with the rest of the dataset, least first: of stored examples only, and nearly free.
+            by: `self-influence`, the squared length of the gradient of the mean loss at the LM head, which falls with
+                the length of a row; `adjusted`, that times the tokens that count; `loss`; or `typicality`, the mean
+                cosine with the rest of the dataset, least first: of stored examples only, and nearly free.
             where: conditions on stored examples; see `value` for it and the other arguments.
 
         Raises:

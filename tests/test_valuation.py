@@ -263,11 +263,14 @@ class TestSelfInfluence:
     def test_of_stored_examples(self, library: OpenStore, encoder: SignatureEncoder) -> None:
         found = library.self_influence(model=encoder, k=None)
         assert len(found) == 16
-        assert [one.self_influence for one in found] == sorted((one.self_influence for one in found), reverse=True)
+        assert [one.adjusted for one in found] == sorted((one.adjusted for one in found), reverse=True)
+        plain = library.self_influence(model=encoder, by="self-influence")
+        assert [one.self_influence for one in plain] == sorted((one.self_influence for one in found), reverse=True)
         for one in found[:3]:
             text = STORED[int(one.example_id.removeprefix("row-"))]["text"]
             (gradient,) = encoder.loss_gradients(encoder.chunks([text])[0])
             assert one.self_influence == pytest.approx(gradient.squared_length, rel=1e-4)
+            assert one.adjusted == pytest.approx(one.self_influence * one.positions)
             assert (one.loss, one.positions) == (pytest.approx(gradient.loss, rel=1e-4), gradient.positions)
         top = library.self_influence(model=encoder, k=5)
         assert [one.example_id for one in top] == [one.example_id for one in found[:5]]
@@ -292,6 +295,13 @@ class TestSelfInfluence:
         assert found["pair"].positions == len(asked.chunks[0]) - asked.loss_start[0]
         assert found["pair"].typicality is None
         assert found["row-0"].positions == (found["row-0"].tokens or 0) - 1
+
+    def test_of_an_instruction_only_its_output_counts(self, library: OpenStore, encoder: SignatureEncoder) -> None:
+        row = {"instruction": "Name a tree.", "input": "In the park.", "output": "The oak."}
+        (found,) = library.self_influence([row], model=encoder)
+        (whole,) = library.self_influence([{"text": "Name a tree.\nIn the park.\nThe oak."}], model=encoder)
+        assert found.tokens == whole.tokens
+        assert found.positions < whole.positions
 
     def test_a_long_text_is_the_mean_of_its_windows(self, library: OpenStore, encoder: SignatureEncoder) -> None:
         text = " ".join(row["text"] for row in STORED)

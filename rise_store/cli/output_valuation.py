@@ -74,19 +74,25 @@ def echo_self_influence(found: Sequence[SelfInfluence], format_: str) -> None:
     if _echo_records(found, format_):
         return
     if format_ == "csv":
-        columns = ("self_influence", "loss", "positions", "typicality")
+        columns = ("adjusted", "self_influence", "loss", "positions", "typicality")
         _echo_csv(
             (*columns, *_EXAMPLE), ({name: getattr(one, name) for name in columns} | _fields(one) for one in found)
         )
         return
-    table = _table("self-influence", "loss", "tokens", "typicality")
+    table = _table("adjusted", "self-influence", "loss", "tokens", "typicality")
     for one in found:
         typicality = "-" if one.typicality is None else f"{one.typicality:.3f}"
-        numbers = (f"{one.self_influence:.4g}", f"{one.loss:.3f}", f"{one.positions:,}", typicality)
+        lengths = (f"{one.adjusted:.4g}", f"{one.self_influence:.4g}")
+        numbers = (*lengths, f"{one.loss:.3f}", f"{one.positions:,}", typicality)
         table.add_row(*numbers, *_origin(one), _short(one.text))
     out = console()
     out.print(table)
-    out.print(Text("self-influence is the squared length of the loss gradient; loss is in nats a token\n", style="dim"))
+    out.print(
+        Text(
+            "self-influence is the squared length of the loss gradient, adjusted that times tokens; loss is in nats a token\n",
+            style="dim",
+        )
+    )
 
 
 def echo_clusters(clusters: Sequence[DuplicateCluster], format_: str) -> None:

@@ -100,6 +100,10 @@ class SelfInfluence(KnownExample):
     """How far a step on one example would lower its own loss: large for rows that the model finds wrong."""
 
     self_influence: float = Field(description="squared length of the gradient of the mean loss at the LM head")
+    adjusted: float = Field(
+        description="self-influence times the tokens that count: of tokens that add nothing to each other, the same for "
+        "short rows and long ones"
+    )
     loss: float = Field(description="nats a token that counts")
     positions: int = Field(description="tokens that count")
     typicality: float | None = Field(

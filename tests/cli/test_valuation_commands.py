@@ -160,7 +160,7 @@ class TestSelfInfluence:
         done = command("self-influence", "--store", library, "-k", "3")
         assert (done.code, done.err) == (0, "")
         header, *rows, _, _ = done.out.splitlines()
-        assert header.split()[:4] == ["self-influence", "loss", "tokens", "typicality"]
+        assert header.split()[:5] == ["adjusted", "self-influence", "loss", "tokens", "typicality"]
         assert len(rows) == 3
         values = [float(row.split()[0]) for row in rows]
         assert values == sorted(values, reverse=True)
