@@ -87,12 +87,8 @@ def echo_self_influence(found: Sequence[SelfInfluence], format_: str) -> None:
         table.add_row(*numbers, *_origin(one), _short(one.text))
     out = console()
     out.print(table)
-    out.print(
-        Text(
-            "self-influence is the squared length of the loss gradient, adjusted that times tokens; loss is in nats a token\n",
-            style="dim",
-        )
-    )
+    legend = "self-influence: squared length of the loss gradient; adjusted: that times tokens; loss: nats a token\n"
+    out.print(Text(legend, style="dim"))
 
 
 def echo_clusters(clusters: Sequence[DuplicateCluster], format_: str) -> None:

@@ -32,8 +32,8 @@ from rise_store.valuation import CandidateOptions, split_candidate_options
     default="adjusted",
     show_default=True,
     help="self-influence: squared length of the gradient of the mean loss at the LM head, which falls with the length "
-    "of a row. adjusted: that times the tokens that count. loss: nats a token. typicality: mean cosine with the rest of "
-    "the dataset, least first; of stored examples only, and nearly free.",
+    "of a row. adjusted: that times the tokens that count. loss: nats a token. typicality: mean cosine with the rest "
+    "of the dataset, least first; of stored examples only, and nearly free.",
 )
 @click.option("--text", "texts", is_flag=True, help="Show texts too; tables always do.")
 @candidate_options
@@ -57,8 +57,8 @@ def self_influence(
 
     CANDIDATES are files, folders, patterns or addresses, read as `rise-store ingest` reads them (- is standard input);
     of a prompt with its completion, or an instruction with its output, only the latter counts. Without them, the stored
-    examples that pass --where, by their whole stored texts. Costs a forward pass a row. Look at the loss beside: rows of
-    wrong answers tend to be high in both.
+    examples that pass --where, by their whole stored texts. Costs a forward pass a row. Look at the loss beside: rows
+    of wrong answers tend to be high in both.
 
     \b
     Examples:

@@ -101,8 +101,7 @@ class SelfInfluence(KnownExample):
 
     self_influence: float = Field(description="squared length of the gradient of the mean loss at the LM head")
     adjusted: float = Field(
-        description="self-influence times the tokens that count: of tokens that add nothing to each other, the same for "
-        "short rows and long ones"
+        description="self-influence times the tokens that count, which short rows do not lead by their length alone"
     )
     loss: float = Field(description="nats a token that counts")
     positions: int = Field(description="tokens that count")

