@@ -333,3 +333,18 @@ def test_duplicates_need_no_model(library: OpenStore) -> None:
             assert one.text == STORED[int(one.example_id.removeprefix("row-"))]["text"]
     assert sum(cluster.size for cluster in clusters) <= 10
     assert library.duplicates(threshold=1.0) == []
+
+
+def test_odd_rows_lead_in_a_model_of_stories(shared: Path) -> None:
+    folder = shared / "models" / "stories260k"
+    if not folder.is_dir():
+        pytest.skip("the model is not on this machine")
+    odd = {
+        "one token again and again": "Once upon a time " + "key key " * 10,
+        "two tokens in turn": "The dog " + "x y " * 12,
+        "no language": "qz vk jx wp zzt blorp, 17 %% @@ xx fj.",
+        "words in no order": "park the in found Lily happy. was dog a time a upon Once tree.",
+    }
+    rows = [*story_rows(30), *({"id": id, "text": text} for id, text in odd.items())]
+    found = ValuationWithoutStore.from_pretrained(folder, device="cpu").self_influence(rows, k=4)
+    assert {one.example_id for one in found} == set(odd)
