@@ -157,23 +157,22 @@ def test_what_does_not_fit_is_refused_before_a_model_is_loaded(
         library.attribute(SENTENCES[0], model="no such model", **options)
 
 
-class TestSeeds:
-    @pytest.fixture(scope="class")
-    def seeds(self, encoder: SignatureEncoder) -> Iterator[OpenStore]:
-        """12 stories in a space of seed 42, and 10 of them in one of seed 43; a third space has another temperature."""
-        tables = dict.fromkeys(("seed", "tau"))
-        with quick_folder() as folder, open_store(folder / "store", create=True) as backend:
-            store = OpenStore(backend)
-            store.ingest(story_rows(12), dataset="stories", model=encoder)
-            for setting in ({"seed": 43}, {"tau": 1.0}):
-                other = SignatureEncoder.from_pretrained(
-                    encoder.reference.name, SMALL.model_copy(update=setting), device="cpu"
-                )
-                store.ingest(story_rows(10), dataset="stories", model=other, new_space=True)
-            assert len(backend.spaces()) == 3
-            del tables
-            yield store
+@pytest.fixture(scope="module")
+def seeds(encoder: SignatureEncoder) -> Iterator[OpenStore]:
+    """12 stories in a space of seed 42, and 10 of them in one of seed 43; a third space has another temperature."""
+    with quick_folder() as folder, open_store(folder / "store", create=True) as backend:
+        store = OpenStore(backend)
+        store.ingest(story_rows(12), dataset="stories", model=encoder)
+        for setting in ({"seed": 43}, {"tau": 1.0}):
+            other = SignatureEncoder.from_pretrained(
+                encoder.reference.name, SMALL.model_copy(update=setting), device="cpu"
+            )
+            store.ingest(story_rows(10), dataset="stories", model=other, new_space=True)
+        assert len(backend.spaces()) == 3
+        yield store
 
+
+class TestSeeds:
     def test_a_space_of_another_seed_is_asked_too(self, seeds: OpenStore, encoder: SignatureEncoder) -> None:
         own = {"space": encoder.fingerprint, "model": encoder}
         (other,) = (space for space in seeds.backend.spaces() if space.estimator.seed == 43)
