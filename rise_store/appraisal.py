@@ -81,30 +81,20 @@ class Appraisal:
         texts: bool,
         progress: RowProgress | None,
     ) -> Iterator[CandidateValue]:
-        """The value of each candidate, in the order in which they come; under rrf of the best of some target."""
+        """The value of each candidate, in the order in which they come; under rrf of the best of some target.
+
+        Raises:
+            ConfigError: at once; an unknown `by`, or a depth that does not fit.
+        """
         if depth is not None and by != "rrf":
             raise ConfigError(f"depth is a setting of rrf, not of {by}; leave it out")
         targets = Targets(self.folded, self.scoring, by, each=per_target)
+        fusion = RankFusion(len(targets), DEPTH if depth is None else depth, keep_scores=per_target)
         fields = (*ORIGIN, "text") if texts else ORIGIN
         blocks = self._blocks(targets, rows, where, fields, progress)
         if by == "rrf":
-            fusion = RankFusion(len(targets), DEPTH if depth is None else depth, keep_scores=per_target)
-            for block in blocks:
-                fusion.add(block)
-            for fused in fusion.ranked():
-                scores = None if fused.scores is None else tuple(map(float, fused.scores))
-                yield CandidateValue(value=fused.value, scores=scores, **origin(fused.candidate, texts=texts))
-            return
-        for block in blocks:
-            for i, candidate in enumerate(block.candidates):
-                value, rh = float(block.values[i]), float(block.rh[i])
-                scores = tuple(map(float, block.scores[i])) if per_target and block.scores is not None else None
-                yield CandidateValue(
-                    value=value,
-                    channels=ChannelScores(rh=rh, gh=value - rh),
-                    scores=scores,
-                    **origin(candidate, texts=texts),
-                )
+            return _fused(blocks, fusion, texts=texts)
+        return _values(blocks, per_target=per_target, texts=texts)
 
     def selection(
         self,
@@ -165,6 +155,23 @@ class Appraisal:
             done += len(block.candidates)
             if progress is not None:
                 progress(done, total)
+
+
+def _values(blocks: Iterable[ValuedBlock], *, per_target: bool, texts: bool) -> Iterator[CandidateValue]:
+    for block in blocks:
+        for i, candidate in enumerate(block.candidates):
+            value, rh = float(block.values[i]), float(block.rh[i])
+            scores = tuple(map(float, block.scores[i])) if per_target and block.scores is not None else None
+            channels = ChannelScores(rh=rh, gh=value - rh)
+            yield CandidateValue(value=value, channels=channels, scores=scores, **origin(candidate, texts=texts))
+
+
+def _fused(blocks: Iterable[ValuedBlock], fusion: RankFusion, *, texts: bool) -> Iterator[CandidateValue]:
+    for block in blocks:
+        fusion.add(block)
+    for fused in fusion.ranked():
+        scores = None if fused.scores is None else tuple(map(float, fused.scores))
+        yield CandidateValue(value=fused.value, scores=scores, **origin(fused.candidate, texts=texts))
 
 
 def read_targets(targets: TargetSet) -> list[Query]:

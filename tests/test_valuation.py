@@ -182,7 +182,7 @@ class TestValue:
         self, library: OpenStore, encoder: SignatureEncoder, options: dict[str, Any], error: Any, message: str
     ) -> None:
         with pytest.raises(error, match=message):
-            list(library.value(**{"targets": TARGETS, "model": encoder, **options}))
+            library.value(**{"targets": TARGETS, "model": encoder, **options})  # before anything is asked of it
 
 
 class TestSelect:
