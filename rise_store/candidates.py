@@ -48,6 +48,7 @@ class ReadRow:
             "source_uri": example.source_uri,
             "metadata": example.metadata,
             "text": example.content,
+            "content_sha256": example.content_sha256,
             "tokens": tokens,
             "read_from": None if example.origin is None else example.origin.model_dump(exclude_none=True),
         }
@@ -81,19 +82,16 @@ class CandidateRows:
         self.too_short = 0
         self._last: Any = None  # the row as it stood, of the example that was read last
         if isinstance(corpus, str | Path):
-            corpus = open_examples([corpus], distinct=False, **options)
-        elif not isinstance(corpus, ExampleReader):
-            paths = (
-                [item for item in corpus if isinstance(item, str | Path)] if isinstance(corpus, list | tuple) else []
-            )
-            if paths and isinstance(corpus, list | tuple) and len(paths) == len(corpus):
-                corpus = open_examples(paths, distinct=False, **options)
-            else:
-                corpus = self._remembered(corpus)
+            corpus = [corpus]
+        names = _names(corpus)
+        if names:
+            corpus = open_examples(names, distinct=False, **options)
         if isinstance(corpus, ExampleReader):
             corpus.render_chat = encoder.render_chat
             corpus.on_row = self._remember
-        self._source = open_corpus(corpus, options) if not isinstance(corpus, ExampleReader) else corpus
+            self._source: Iterable[Example | RejectedRow] = corpus
+        else:
+            self._source = open_corpus(self._remembered(corpus), options)
         self._max_rejects = max_rejects
         self._dead_letters = None if rejects is None else DeadLetters(rejects, "rejects")
         self._progress = progress
@@ -197,6 +195,12 @@ class CandidateRows:
         for row in corpus:
             self._last = row.model_dump(exclude_defaults=True) if isinstance(row, Example) else row
             yield row
+
+
+def _names(corpus: Iterable[Any]) -> list[str | Path]:
+    """The names of sources in a list of nothing else; none where it holds anything else."""
+    listed = list(corpus) if isinstance(corpus, list | tuple) else []
+    return listed if all(isinstance(item, str | Path) for item in listed) else []
 
 
 def place_of(example: Example) -> str:

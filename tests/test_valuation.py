@@ -221,6 +221,11 @@ class TestSelect:
         assert one["body"] == rows[3]["body"]
         assert one["rise"]["read_from"]["file"] == str(mapped)
 
+    def test_copies_of_a_text_are_taken_once(self, library: OpenStore, encoder: SignatureEncoder) -> None:
+        rows = [*STORED[:4], *({"id": f"copy-{n}", "text": STORED[n]["text"]} for n in range(4))]
+        selection = library.select(rows, targets=TARGETS, k=8, max_per=["content_sha256=1"], model=encoder)
+        assert {one.example_id for one in selection.examples} == {f"row-{n}" for n in range(4)}
+
     @pytest.mark.parametrize("strategy", ["mean", "max", "rrf", "mmr", "facility-location"])
     def test_quotas_and_tokens(self, library: OpenStore, encoder: SignatureEncoder, strategy: Any) -> None:
         selection = library.select(
