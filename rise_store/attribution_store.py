@@ -43,6 +43,7 @@ from rise_store.retrieval.stability import Bootstrap, BootstrapProgress
 from rise_store.store import Backend, Collection, IndexKind, open_store
 from rise_store.store.sizes import logical_bytes
 from rise_store.stored_examples import StoredExamples
+from rise_store.valuation import Valuation
 from rise_store.watching import Watching
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 MOST_VALUES = 1_000_000  # distinct datasets or licences that are counted
 
 
-class AttributionStore(Explaining, Asking, Watching, Provenance, StoredExamples, Backups):
+class AttributionStore(Explaining, Valuation, Asking, Watching, Provenance, StoredExamples, Backups):
     """A store of training-data signatures on disk, and the questions it answers.
 
     A context manager: leaving it releases the store, which one process at a time can hold.

@@ -113,7 +113,7 @@ class Ingestion:
         The corpus is read in a thread of its own, the model works in the calling one, and a third one stores.
         """
         reading, loading = split_options(options)
-        source = _source(corpus, reading)
+        source = open_corpus(corpus, reading)
         record = validated(Dataset, "dataset", {"name": dataset}) if isinstance(dataset, str) else dataset
         check_dataset_license(record, strict)
         storage = StorageChoice(profile, quantization, hnsw)
@@ -213,7 +213,8 @@ def split_options(options: IngestOptions) -> tuple[SourceOptions, LoadOptions]:
     return cast(SourceOptions, parts[0]), cast(LoadOptions, parts[1])
 
 
-def _source(corpus: Corpus, options: SourceOptions) -> Iterable[Example | RejectedRow]:
+def open_corpus(corpus: Corpus, options: SourceOptions) -> Iterable[Example | RejectedRow]:
+    """The examples of a corpus, and the rows that are none; `options` are for sources that are named."""
     if isinstance(corpus, str | Path):
         return open_examples([corpus], **options)
     if isinstance(corpus, ExampleReader):

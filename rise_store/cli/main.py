@@ -15,6 +15,7 @@ from rise_store.cli.completion import completion
 from rise_store.cli.datasets import datasets, register
 from rise_store.cli.delete import compact, delete
 from rise_store.cli.demo import demo
+from rise_store.cli.duplicates import duplicates
 from rise_store.cli.explain import explain
 from rise_store.cli.index import index
 from rise_store.cli.info import info
@@ -24,10 +25,13 @@ from rise_store.cli.preview import preview
 from rise_store.cli.query import query
 from rise_store.cli.recall import recall
 from rise_store.cli.runs import run, runs
+from rise_store.cli.select import select
+from rise_store.cli.self_influence import self_influence
 from rise_store.cli.signatures import signatures
 from rise_store.cli.snapshot import restore, snapshot
 from rise_store.cli.tombstones import tombstones
 from rise_store.cli.transfer import export, import_, migrate
+from rise_store.cli.value import value
 from rise_store.cli.verify import verify
 from rise_store.cli.watch import watch
 from rise_store.errors import Interrupted, RiseStoreError
@@ -71,6 +75,8 @@ cli.add_command(presets)
 for command in (delete, compact, annotate, export, import_, migrate):
     cli.add_command(command)
 for command in (register, datasets, runs, run):
+    cli.add_command(command)
+for command in (value, select, self_influence, duplicates):
     cli.add_command(command)
 
 

@@ -48,7 +48,9 @@ def open_sources(names: Sequence[str | os.PathLike[str]], **options: Unpack[Sour
     return sources
 
 
-def open_examples(names: Sequence[str | os.PathLike[str]], **options: Unpack[SourceOptions]) -> ExampleReader:
+def open_examples(
+    names: Sequence[str | os.PathLike[str]], *, distinct: bool = True, **options: Unpack[SourceOptions]
+) -> ExampleReader:
     """The examples of sources, one after the other; see `open_sources` and `ExampleReader`.
 
     Raises:
@@ -60,4 +62,4 @@ def open_examples(names: Sequence[str | os.PathLike[str]], **options: Unpack[Sou
     told = {"format": options.get("format"), "encoding": options.get("encoding")}
     settings = {name: value for name, value in told.items() if value is not None}
     sources = open_sources(names, **options)
-    return ExampleReader(sources, mapping=mapping, chat_template=template, settings=settings)
+    return ExampleReader(sources, distinct=distinct, mapping=mapping, chat_template=template, settings=settings)

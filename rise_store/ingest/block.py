@@ -79,7 +79,7 @@ class _Row:
 
 
 @dataclass(frozen=True)
-class _Known:
+class KnownSignature:
     """The signature of an equal text that is stored already."""
 
     vector: Vector
@@ -109,7 +109,7 @@ class PlannedBlock:
     hashes: tuple[str, ...]  # content hashes of the texts
     awaited: tuple[tuple[_Row, AwaitedText], ...]  # rows whose text the model does for another block
     _rows: tuple[tuple[_Row, int], ...]  # rows to be encoded, each with the number of its text
-    _shared: tuple[tuple[_Row, _Known], ...]
+    _shared: tuple[tuple[_Row, KnownSignature], ...]
     _relabel: dict[UUID, Payload]
     _ids: tuple[UUID, ...]  # of all points that the block stands for, but those that may not be stored
     _replaced: frozenset[UUID]  # of those, the ones that are stored with another content
@@ -184,7 +184,7 @@ def plan_block(
             relabel[row.id] = relabelled(before, row.payload)
         else:
             settled[row.payload["example_id"]] = "recovered" if again else "unchanged"
-    known = _known_signatures({row.payload["content_sha256"] for row in encode}, collection)
+    known = known_signatures({row.payload["content_sha256"] for row in encode}, collection)
     texts: dict[str, int] = {}
     numbered = []
     shared = []
@@ -402,7 +402,7 @@ def _erased_meanwhile(
     return erased
 
 
-def _known_signatures(hashes: set[str], collection: Collection) -> dict[str, _Known]:
+def known_signatures(hashes: set[str], collection: Collection) -> dict[str, KnownSignature]:
     """Signatures of stored texts by content hash.
 
     Storing a rounded vector again does not round it further: after nine times, turbo8 and turbo4 were as near to the
@@ -415,7 +415,7 @@ def _known_signatures(hashes: set[str], collection: Collection) -> dict[str, _Kn
     for point in collection.retrieve(list(ids.values()), with_vectors=True).values():
         assert point.vector is not None
         measured = {name: point.payload[name] for name in ("tokens", "chunks", "channel_norms")}
-        known[point.payload["content_sha256"]] = _Known(point.vector, measured)
+        known[point.payload["content_sha256"]] = KnownSignature(point.vector, measured)
     return known
 
 

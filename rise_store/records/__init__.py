@@ -64,6 +64,18 @@ from rise_store.records.spaces import (
 )
 from rise_store.records.stability import HitStability, SeedAgreement, Stability
 from rise_store.records.tombstones import TombstoneReport, TombstoneSet
+from rise_store.records.valuation import (
+    CandidateValue,
+    DuplicateCluster,
+    DuplicateExample,
+    KnownExample,
+    SelectedExample,
+    Selection,
+    SelectionLimit,
+    SelfInfluence,
+    Strategy,
+    ValueBy,
+)
 from rise_store.records.verification import VerifyCheck, VerifyProblem, VerifyReport
 from rise_store.records.watching import WatchedFile, WatchLag, WatchState, WatchStatus
 
@@ -73,6 +85,7 @@ __all__ = [
     "Attribution",
     "AttributionGroups",
     "AttributionResult",
+    "CandidateValue",
     "ChannelNorms",
     "ChannelScores",
     "CollectionPeriod",
@@ -82,6 +95,8 @@ __all__ = [
     "DeleteReport",
     "DemoAnswer",
     "DemoReport",
+    "DuplicateCluster",
+    "DuplicateExample",
     "EstimatorConfig",
     "Example",
     "ExampleSummary",
@@ -97,6 +112,7 @@ __all__ = [
     "InfluenceShare",
     "IngestReport",
     "IngestTotals",
+    "KnownExample",
     "LabelledQuery",
     "Lambdas",
     "Metadata",
@@ -122,6 +138,10 @@ __all__ = [
     "RunCheck",
     "RunState",
     "SeedAgreement",
+    "SelectedExample",
+    "Selection",
+    "SelectionLimit",
+    "SelfInfluence",
     "SignatureFile",
     "SnapshotFile",
     "SnapshotManifest",
@@ -132,9 +152,11 @@ __all__ = [
     "Stability",
     "Storage",
     "StoreInfo",
+    "Strategy",
     "TokenPair",
     "TombstoneReport",
     "TombstoneSet",
+    "ValueBy",
     "VerifyCheck",
     "VerifyProblem",
     "VerifyReport",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -21,6 +22,7 @@ from rise_store.signature.channels import EPSILON, Channels
 from rise_store.signature.chat import render_chat
 from rise_store.signature.fingerprint import model_fingerprint, space_fingerprint
 from rise_store.signature.loading import LoadedModel, load_model
+from rise_store.signature.loss_gradient import LossGradient, loss_gradient
 from rise_store.signature.memory import keep_freed_blocks, own_pages
 from rise_store.signature.positions import PositionFactors
 from rise_store.signature.sketch import SketchTables
@@ -386,6 +388,41 @@ class SignatureEncoder:
                     raise self._not_finite(i)
                 found[i] = PositionFactors(predicted, *arrays)
         return [factors for factors in found if factors is not None]
+
+    @torch.inference_mode()
+    def loss_gradients(
+        self,
+        chunks: Sequence[Sequence[int]],
+        loss_start: Sequence[int] | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> list[LossGradient]:
+        """Mean loss of each chunk, and how long its true gradient at the LM head is: see `loss_gradient`.
+
+        Args:
+            chunks: n lists of at least 2 token ids.
+            loss_start: for each chunk, only positions that predict a token at this index or later; None: every one.
+            progress: is told how many tokens were just computed.
+
+        Raises:
+            InputError: as of `encode_token_ids`.
+            SignatureError: a gradient is not finite.
+        """
+        starts = [1] * len(chunks) if loss_start is None else list(loss_start)
+        self._check_chunks(chunks, starts)
+        found: dict[int, LossGradient] = {}
+        for batch in length_batches([len(chunk) for chunk in chunks], self.batch_tokens):
+            hidden = self._backbone.hidden_states([list(chunks[i]) for i in batch])  # (B, L, D)
+            for row, i in enumerate(batch):
+                first = max(starts[i], 1)
+                states = hidden[row, first - 1 : len(chunks[i]) - 1].to(self._readout.weight.device)  # (T, D)
+                targets = torch.tensor(list(chunks[i][first:]), device=states.device)
+                found[i] = loss_gradient(self._readout, states, targets)
+                if not math.isfinite(found[i].squared_length):
+                    raise self._not_finite(i)
+            if progress is not None:
+                progress(sum(len(chunks[i]) for i in batch))
+        return [found[i] for i in range(len(chunks))]
 
     def encode_queries(self, queries: Sequence[Query]) -> Signatures:
         """Signatures of queries.
