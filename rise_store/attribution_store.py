@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import Unpack
 
-from rise_store.asking import AskOptions as AskOptions
 from rise_store.asking import Asking
+from rise_store.asking import AskOptions as AskOptions
 from rise_store.backups import Backups
 from rise_store.encoders import Encoders, choose_space
 from rise_store.errors import InputError

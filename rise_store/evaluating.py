@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from typing_extensions import Unpack
 
-from rise_store.asking import AskOptions, Asking
+from rise_store.asking import Asking, AskOptions
 from rise_store.encoders import Encoders, LoadOptions, choose_space
 from rise_store.evaluation.bootstrap import DEFAULT_BOOTSTRAP
 from rise_store.evaluation.calibration import DEFAULT_MEASURE, check_bootstrap, preset_of, report_choice
@@ -117,9 +117,7 @@ class Evaluating(Asking):
         spaces = spaces or [choose_space(self._backend, space)]
         if save is not None:
             validated(Preset, f"preset {save!r}", {"name": save, "space": spaces[0].fingerprint})
-        trials = [
-            Trial.of_space(self._backend.open_collection(one.fingerprint), labelled, where) for one in spaces
-        ]
+        trials = [Trial.of_space(self._backend.open_collection(one.fingerprint), labelled, where) for one in spaces]
         require_same_examples(trials)
         done, total = 0, sum(trial.rows_to_read for trial in trials)
 

@@ -163,6 +163,7 @@ def parse_estimator(settings: tuple[str, ...]) -> EstimatorConfig | None:
         values[name] = value
     return validated(EstimatorConfig, "estimator setting", values)
 
+
 labelled_option = click.option(
     "--labelled", required=True, metavar="FILE", help='JSON Lines of queries with "relevant"; - is standard input.'
 )

@@ -40,7 +40,7 @@ def choose(values: Values, departures: Sequence[int]) -> int:
     means = values.mean(axis=1)
     behind = values[int(means.argmax())] - values  # of each setting, by query
     errors = behind.std(axis=1, ddof=1) / np.sqrt(values.shape[1])
-    good = np.flatnonzero(behind.mean(axis=1) <= errors)
+    good = np.flatnonzero(behind.mean(axis=1) <= errors).tolist()
     return int(min(good, key=lambda number: (departures[number], -means[number], number)))
 
 

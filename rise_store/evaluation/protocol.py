@@ -1,6 +1,6 @@
 """The protocol of the RISE paper (arXiv 2604.16197): how well scores tell the rows apart that ought to rank high.
 
-For each query the K rows of highest and the K of lowest score are taken (every row once, where there are fewer than 2K).
+For each query the K rows of highest and the K of lowest score are taken (each once, where there are fewer than 2K).
 `auprc@K` and `auroc@K` are over those, `precision@K` is the share of positives among the K highest. The same over all
 rows is `average_precision` and `auroc`. Each is averaged over queries.
 
@@ -61,7 +61,7 @@ def evaluate(
     if not len(scores) == len(relevant) == len(ids):
         raise InputError(f"{len(scores)} queries have scores, {len(relevant)} labels and {len(ids)} names")
     wanted: list[tuple[MeasureName, int | None]] = [
-        *((name, k) for k in ks for name in ("auprc", "auroc", "precision")),  # type: ignore[misc]
+        *((name, k) for k in ks for name in ("auprc", "auroc", "precision")),
         ("average_precision", None),
         ("auroc", None),
     ]

@@ -115,9 +115,7 @@ class Trial:
                 features = precondition(self.collection, scoring, alpha)(features)
             yield _Family(scoring, scoring.fold(features), tuple(numbers))
 
-    def _parts(
-        self, families: Sequence[_Family], read: Callable[[int], None] | None
-    ) -> list[tuple[Array, Array]]:
+    def _parts(self, families: Sequence[_Family], read: Callable[[int], None] | None) -> list[tuple[Array, Array]]:
         """Of each family what each channel adds to the scores, (queries, rows) both."""
         dim_rh, queries = self.collection.space.estimator.dim_rh, len(families[0].folded)
         column = self.labels.column
