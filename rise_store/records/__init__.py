@@ -56,6 +56,7 @@ from rise_store.records.spaces import (
     Storage,
     StoreInfo,
 )
+from rise_store.records.stability import HitStability, SeedAgreement, Stability
 from rise_store.records.tombstones import TombstoneReport, TombstoneSet
 from rise_store.records.verification import VerifyCheck, VerifyProblem, VerifyReport
 from rise_store.records.watching import WatchedFile, WatchLag, WatchState, WatchStatus
@@ -85,6 +86,7 @@ __all__ = [
     "ExportReport",
     "FieldIndex",
     "Fusion",
+    "HitStability",
     "ImportReport",
     "InfluenceShare",
     "IngestReport",
@@ -113,6 +115,7 @@ __all__ = [
     "Run",
     "RunCheck",
     "RunState",
+    "SeedAgreement",
     "Settings",
     "SignatureFile",
     "SnapshotFile",
@@ -121,6 +124,7 @@ __all__ = [
     "SourceManifest",
     "Space",
     "SpaceInfo",
+    "Stability",
     "Storage",
     "StoreEvaluation",
     "StoreInfo",

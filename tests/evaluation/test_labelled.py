@@ -46,7 +46,7 @@ def test_filters_ids_and_labels(tmp_path: Path) -> None:
         ({"text": "a", "relevant": [True]}, None, "not a list of one or more ids"),
         ({"text": "a", "relevant": 5}, None, "neither text, an object nor a list"),
         ({"text": "a", "relevant": "topic ="}, None, "q.jsonl:2: .*column"),
-        ({"text": "a", "relevant": "topic = b", "where": 5}, None, "q.jsonl:2: query where"),
+        ({"text": "a", "relevant": "topic = b", "where": 5}, None, 'q.jsonl:2: "where" is neither'),
         ({"relevant": "topic = b"}, None, "q.jsonl:2: the row has no text"),
         (b"{", None, "q.jsonl:2: "),
     ],
