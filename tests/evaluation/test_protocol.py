@@ -90,6 +90,7 @@ def labelled_rows(draw: st.DrawFn) -> tuple[npt.NDArray[np.float64], npt.NDArray
     return np.array(scores), draw(arrays(np.bool_, len(scores)))
 
 
+@settings(deadline=None)
 @given(data=st.data(), size=st.integers(1, 30))
 def test_average_precision_of_tied_scores_is_that_of_scikit_learn(data: st.DataObject, size: int) -> None:
     scores = data.draw(arrays(np.float32, size, elements=st.integers(0, 5)))
@@ -98,7 +99,7 @@ def test_average_precision_of_tied_scores_is_that_of_scikit_learn(data: st.DataO
     assert measure(scores, relevant, "average_precision") == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(rows=labelled_rows(), k=st.integers(1, 20))
 def test_only_the_order_of_scores_counts(rows: tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]], k: int) -> None:
     scores, relevant = rows
@@ -107,7 +108,7 @@ def test_only_the_order_of_scores_counts(rows: tuple[npt.NDArray[np.float64], np
     assert one == other
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(rows=labelled_rows(), k=st.integers(1, 20), seed=st.integers(0, 100))
 def test_the_order_of_rows_does_not_count(
     rows: tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]], k: int, seed: int
@@ -122,7 +123,7 @@ def test_the_order_of_rows_does_not_count(
         assert one.value == (None if other.value is None else pytest.approx(other.value))
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(rows=labelled_rows(), k=st.integers(1, 20))
 def test_measures_lie_between_0_and_1_and_a_perfect_ranking_is_1(
     rows: tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]], k: int
