@@ -20,7 +20,7 @@ def cells(hit: Attribution, stability: Stability) -> tuple[str, str, str]:
         return "-", "-", "-"
     beyond = f">{stability.depth}"
     ranks = [beyond if rank is None else str(rank) for rank in (spread.rank_low, spread.rank_high)]
-    return f"{100 * spread.in_top:.0f}%", "-".join(ranks), f"{spread.score_low:.3f} to {spread.score_high:.3f}"
+    return _percent(spread.in_top), "-".join(ranks), f"{spread.score_low:.3f} to {spread.score_high:.3f}"
 
 
 def fields(hit: Attribution) -> dict[str, Any]:
@@ -30,14 +30,14 @@ def fields(hit: Attribution) -> dict[str, Any]:
 
 def print_stability(out: Console, stability: Stability) -> None:
     """How stable the answer is as a whole, and what the columns say."""
-    overlap = "-" if stability.overlap is None else f"{100 * stability.overlap:.0f}%"
-    out.print(
-        Text(
-            f"stability: {stability.resamples} draws of the query's {stability.positions} positions keep {overlap} of "
-            f"the answer in their top {stability.k}; ranks and scores: 5 to 95 % of the draws",
-            style="dim",
-        )
-    )
+    drawn = f"{stability.resamples} draws of {stability.positions} positions"
+    kept = "-" if stability.overlap is None else _percent(stability.overlap)
+    line = f"stability: {drawn} keep {kept} in their top {stability.k}; ranks and scores: 5 to 95 % of the draws"
+    out.print(Text(line, style="dim"))
     for other in stability.seeds:
-        same = "nothing to compare" if other.overlap is None else f"{100 * other.overlap:.0f}% of the answer"
-        out.print(Text(f"sketch seed {other.seed} (space {other.space[:8]}): {same} among its own best", style="dim"))
+        same = "-" if other.overlap is None else _percent(other.overlap)
+        out.print(Text(f"sketch seed {other.seed} (space {other.space[:8]}) finds {same} of these too", style="dim"))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}%"

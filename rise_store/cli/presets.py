@@ -31,13 +31,12 @@ def presets(
 ) -> None:
     """List the presets of a store, or save or delete one: settings of queries under a name.
 
-    A preset belongs to one space. rise-store calibrate chooses one from labelled examples.
+    A preset belongs to one space; rise-store query takes its settings from one with --preset NAME.
 
     \b
     Examples:
       rise-store presets --store my-store
       rise-store presets --store my-store --save close --metric cosine --weights rh=1,gh=0.5 --precondition 0.01
-      rise-store query --store my-store --text "Ada wrote it." --preset close
       rise-store presets --store my-store --delete close
     """
     if save is not None and delete is not None:

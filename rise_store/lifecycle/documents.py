@@ -1,4 +1,4 @@
-"""The documents of one store's catalogue into another's: datasets, runs, receipts, tombstones."""
+"""The documents of one store's catalogue into another's: datasets, runs, receipts, tombstones, presets."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ def copy_documents(source: Catalogue, target: Catalogue, spaces: Collection[str]
     """Copy what the target has not; how many documents that were.
 
     What the target has of the same name stays, but for runs that are not complete there, and for tombstones, which then
-    belong to the erasures of both stores. Runs, with their receipts, are
-    those of the spaces, which are named by their fingerprints. The secret that makes the tombstones recognisable goes
-    first.
+    belong to the erasures of both stores. Runs, with their receipts, and presets are those of the spaces, which their
+    fingerprints name. The secret that makes the tombstones recognisable goes first.
     """
     Tombstones(target).take_secrets(source)
     runs = {key for key, run in source.scan("run") if run.get("space") in spaces}
@@ -25,6 +24,8 @@ def copy_documents(source: Catalogue, target: Catalogue, spaces: Collection[str]
     copied = 0
     for kind, key, owner, document in source.entries():
         if kind == SECRET_KIND or (kind == "run" and key not in runs) or (kind == "receipt" and owner not in runs):
+            continue
+        if kind == "preset" and document.get("space") not in spaces:
             continue
         page = waiting.setdefault((kind, owner), {})
         page[key] = document

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from rise_store.errors import ConfigError, InputError
 from rise_store.records import AttributionResult, ChannelScores, Fusion, Query, QuerySet, validated
 from rise_store.retrieval.attribute import attribution, result_of
-from rise_store.retrieval.plan import Search
+from rise_store.retrieval.plan import Question, Search
 from rise_store.retrieval.scan import score_rows
 from rise_store.store import SearchRequest
 
@@ -65,43 +65,46 @@ def reciprocal_ranks(search: Search, signatures: Array) -> AttributionResult:
     """
     check_fusion(search)
     (asked,) = search.questions
-    collection, scoring = search.collection, search.scoring
     folded = search.fold(signatures)
-    requests = [
-        SearchRequest(vector, min(DEPTH, max(1, asked.candidates)), asked.filter, scaling=scoring.scaling, fields=())
-        for vector in folded
-    ]
-    index: dict[UUID, int] = {}  # of every row that stands in a ranking
-    rankings: list[npt.NDArray[np.int64]] = []  # each the indices of its rows, best first
-    step = max(1, _MOST_HITS // DEPTH)
-    for start in range(0, len(requests), step):
-        rankings.extend(
-            np.array([index.setdefault(hit.id, len(index)) for hit in hits], dtype=np.int64)
-            for hits in collection.search(requests[start : start + step])
-        )
+    index, rankings = _rankings(search, asked, folded)
     fused = np.zeros(len(index))
     for ranking in rankings:
         fused[ranking] += 1 / (CONSTANT + np.arange(1, len(ranking) + 1))
     least = -np.inf if search.min_score is None else search.min_score
     best = sorted((id for id in index if fused[index[id]] >= least), key=lambda id: (-fused[index[id]], id))
     page = best[search.offset : search.offset + asked.k]
-    stored = collection.retrieve(page, with_vectors=True)  # less what another client deletes meanwhile
-    kept = [id for id in page if id in stored]
-    hits_of = []
+    stored = search.collection.retrieve(page, with_vectors=True)  # less what another client deletes meanwhile
+    kept = [stored[id] for id in page if id in stored]
+    hits = []
     if kept:
-        rows = np.stack([vector for id in kept if (vector := stored[id].vector) is not None])
-        rh, total = (score_rows(rows, queries, scoring) for queries in (scoring.only_rh(folded), folded))  # (rows, m)
-        for rank, (id, rh_of, total_of) in enumerate(zip(kept, rh, total, strict=True), search.offset + 1):
-            ranks = [_rank(ranking, index[id]) for ranking in rankings]
-            from_rh = sum(
-                _share(r, t - r) / (CONSTANT + own)
-                for r, t, own in zip(rh_of, total_of, ranks, strict=True)
-                if own is not None
-            )
-            score = float(fused[index[id]])
+        rows = np.stack([point.vector for point in kept if point.vector is not None])
+        rh = score_rows(rows, search.scoring.only_rh(folded), search.scoring)  # (rows, m)
+        gh = score_rows(rows, folded, search.scoring) - rh
+        for row, point in enumerate(kept):
+            ranks = [_rank(ranking, index[point.id]) for ranking in rankings]
+            parts = zip(rh[row], gh[row], ranks, strict=True)
+            from_rh = sum(_share(r, g) / (CONSTANT + rank) for r, g, rank in parts if rank is not None)
+            score = float(fused[index[point.id]])
             channels = ChannelScores(rh=from_rh, gh=score - from_rh)
-            hits_of.append(attribution(rank, score, channels, stored[id].payload, ranks=tuple(ranks)))
-    return result_of(search, asked, tuple(hits_of))
+            hits.append(attribution(search.offset + row + 1, score, channels, point.payload, ranks=tuple(ranks)))
+    return result_of(search, asked, tuple(hits))
+
+
+def _rankings(search: Search, asked: Question, folded: Array) -> tuple[dict[UUID, int], list[npt.NDArray[np.int64]]]:
+    """A number for every row that stands in a ranking, and each query's ranking by these numbers, best first."""
+    depth = min(DEPTH, max(1, asked.candidates))
+    requests = [
+        SearchRequest(vector, depth, asked.filter, scaling=search.scoring.scaling, fields=()) for vector in folded
+    ]
+    index: dict[UUID, int] = {}
+    rankings: list[npt.NDArray[np.int64]] = []
+    step = max(1, _MOST_HITS // depth)
+    for start in range(0, len(requests), step):
+        rankings.extend(
+            np.array([index.setdefault(hit.id, len(index)) for hit in hits], dtype=np.int64)
+            for hits in search.collection.search(requests[start : start + step])
+        )
+    return index, rankings
 
 
 def _rank(ranking: npt.NDArray[np.int64], row: int) -> int | None:

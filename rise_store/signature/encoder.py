@@ -21,7 +21,7 @@ from rise_store.signature.channels import EPSILON, Channels
 from rise_store.signature.chat import render_chat
 from rise_store.signature.fingerprint import model_fingerprint, space_fingerprint
 from rise_store.signature.loading import LoadedModel, load_model
-from rise_store.signature.memory import keep_freed_blocks
+from rise_store.signature.memory import keep_freed_blocks, own_pages
 from rise_store.signature.positions import PositionFactors
 from rise_store.signature.sketch import SketchTables
 from rise_store.signature.vllm_backbone import start_vllm
@@ -350,7 +350,7 @@ class SignatureEncoder:
         """As `average_chunks`, summed batch by batch: a text of many chunks takes no more memory than a short one."""
         self._check_chunks(flat, starts)
         owner = np.repeat(np.arange(len(counts)), counts)
-        sums = np.zeros((len(counts), self.dim), dtype=np.float32)
+        sums = own_pages((len(counts), self.dim))
         for batch, encoded in self._encoded_batches(flat, starts, progress):
             for index, signature in zip(batch, encoded, strict=True):
                 sums[owner[index]] += signature.astype(np.float16)
@@ -433,9 +433,7 @@ class SignatureEncoder:
         self, signatures: Array, chunks: Sequence[Sequence[Sequence[int]]], counts: npt.NDArray[np.int64]
     ) -> Signatures:
         dim_rh = self.config.dim_rh
-        norms = np.stack(
-            [np.linalg.norm(signatures[:, :dim_rh], axis=1), np.linalg.norm(signatures[:, dim_rh:], axis=1)], axis=1
-        )
+        norms = np.stack([_lengths(signatures[:, :dim_rh]), _lengths(signatures[:, dim_rh:])], axis=1)
         tokens = [covered_tokens(parts, self.config) for parts in chunks]
         return Signatures(signatures, norms, np.array(tokens, dtype=np.int64), counts)
 
@@ -458,9 +456,16 @@ def average_chunks(signatures: Array, counts: npt.NDArray[np.int64]) -> Array:
 
 
 def _unit_means(sums: Array, counts: npt.NDArray[np.int64]) -> Array:
-    means = sums / counts[:, None].astype(np.float32)
-    averaged: Array = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), EPSILON)
-    return averaged
+    """Means of unit length, in the memory of their sums."""
+    sums /= counts[:, None].astype(np.float32)
+    sums /= np.maximum(_lengths(sums), EPSILON)[:, None]
+    return sums
+
+
+def _lengths(rows: Array) -> Array:
+    """Length of each row, (n, m) -> (n,) float32, without a copy of the rows."""
+    lengths: Array = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    return lengths
 
 
 def _joined(query: Query) -> str:

@@ -15,6 +15,7 @@ import torch
 
 from rise_store.errors import ConfigError, ModelError
 from rise_store.records import ModelReference
+from rise_store.signature.memory import bound_kernel_cache
 from rise_store.signature.weights import weights_fingerprint
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -79,6 +80,7 @@ def load_model(
     """
     if dtype not in DTYPES:
         raise ConfigError(f"dtype {dtype!r} is none of {', '.join(DTYPES)}")
+    bound_kernel_cache()
     target = pick_device(device)
     source, options = _source(name, revision, trust_remote_code)
     if device_map is not None:

@@ -7,6 +7,7 @@ import time
 import torch
 
 from rise_store.signature.loading import DTYPES, pick_device
+from rise_store.signature.memory import bound_kernel_cache
 
 _SIZE = 2048  # rows and columns of the matrices
 _SECONDS = 0.1  # per precision
@@ -14,6 +15,7 @@ _SECONDS = 0.1  # per precision
 
 def product_rate(dtype: str, device: str = "auto", seconds: float = _SECONDS) -> float:
     """Floating-point operations a second of square matrix products in a precision, measured now."""
+    bound_kernel_cache()
     target = pick_device(device)
     a = torch.randn(_SIZE, _SIZE, device=target).to(DTYPES[dtype])
     out = torch.empty_like(a)  # reused: fresh memory would be timed too

@@ -112,7 +112,7 @@ class TestStability:
         lines = command(*query).out.splitlines()
         assert lines[1].split()[4:8] == ["in", "top", "ranks", "scores"]
         assert lines[2].split()[4:6] == ["100%", "1-1"]
-        assert lines[5].startswith(f"stability: 40 draws of the query's {stability['positions']} positions keep ")
+        assert lines[5].startswith(f"stability: 40 draws of {stability['positions']} positions keep ")
         (row, _) = csv.DictReader(io.StringIO(command(*query, "--format", "csv").out))
         assert {name: float(row[name]) for name in best} == pytest.approx(best)
         assert command(*query, "--format", "json").json == done.json

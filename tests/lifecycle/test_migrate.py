@@ -44,8 +44,13 @@ def test_repeating_copies_only_what_is_new_or_differs(store: OpenStore, folder: 
 def test_all_spaces_or_one(store: OpenStore, folder: Path, tiny_model: Path) -> None:
     other = SignatureEncoder.from_pretrained(tiny_model, EstimatorConfig(kr=4, kh=4, kg=4), device="cpu")
     store.ingest(NOTES, dataset="notes", model=other, new_space=True)
+    for name, space in (("first", store.backend.spaces()[0].fingerprint), ("second", other.fingerprint)):
+        store.save_settings(name, precondition=0.1, space=space)
     assert [space.examples for space in store.migrate_to(folder / "one", space=other.fingerprint).spaces] == [4]
     assert [space.examples for space in store.migrate_to(folder / "all").spaces] == [12, 4]
+    for copy, names in (("one", ["second"]), ("all", ["first", "second"])):
+        with AttributionStore.open(folder / copy) as target:
+            assert [preset.name for preset in target.presets()] == names
 
 
 def test_a_space_beside_others_of_the_target_is_asked_for(store: OpenStore, folder: Path, tiny_model: Path) -> None:

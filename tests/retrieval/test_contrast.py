@@ -43,6 +43,12 @@ def test_the_difference_of_two_unit_signatures_is_asked_with(
     assert np.linalg.norm(signature) == pytest.approx(1, abs=1e-5)
 
 
+def test_the_other_way_round_is_the_opposite(encoder: SignatureEncoder) -> None:
+    one, other = (Query(text=SENTENCES[a], against=SENTENCES[b]) for a, b in ((0, 1), (1, 0)))
+    for_one, for_other = query_signatures(encoder, [one, other])
+    np.testing.assert_allclose(for_one, -for_other, atol=1e-5)
+
+
 def test_each_query_has_its_own_counterfactual(encoder: SignatureEncoder) -> None:
     queries = [
         Query(text=SENTENCES[0], against=SENTENCES[1]),

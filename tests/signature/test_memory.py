@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -79,3 +80,25 @@ def test_blocks_share_one_buffer_and_cover_every_position(monkeypatch: pytest.Mo
         assert rows.stop - rows.start == len(logits) <= head.block_rows == FEWEST_ROWS
     assert len(buffers) == 1
     torch.testing.assert_close(torch.cat(seen), hidden @ weight.T + bias)
+
+
+KEEP_KERNELS = """
+import os, sys
+from rise_store.signature import load_model
+load_model(sys.argv[1], device="cpu")
+print(os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"])
+"""
+
+
+@pytest.mark.parametrize(("set_before", "kept"), [(None, "16"), ("200", "200")])
+def test_kernels_of_past_shapes_are_not_hoarded_unless_the_environment_says_so(
+    tiny_model: Path, set_before: str | None, kept: str
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "ONEDNN_PRIMITIVE_CACHE_CAPACITY"}
+    if set_before is not None:
+        environment["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] = set_before
+    done = subprocess.run(
+        [sys.executable, "-c", KEEP_KERNELS, str(tiny_model)],
+        env=environment, capture_output=True, text=True, check=True, cwd=ROOT,
+    )  # fmt: skip
+    assert done.stdout.strip() == kept
