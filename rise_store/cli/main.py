@@ -11,11 +11,13 @@ from typing import Any
 import click
 
 from rise_store.cli.annotate import annotate
+from rise_store.cli.calibrate import calibrate
 from rise_store.cli.completion import completion
 from rise_store.cli.datasets import datasets, register
 from rise_store.cli.delete import compact, delete
 from rise_store.cli.demo import demo
 from rise_store.cli.duplicates import duplicates
+from rise_store.cli.evaluate import eval_
 from rise_store.cli.explain import explain
 from rise_store.cli.index import index
 from rise_store.cli.info import info
@@ -70,6 +72,8 @@ for command in (ingest, query, info, verify, snapshot, restore, signatures, demo
     cli.add_command(command)
 cli.add_command(explain)
 cli.add_command(watch)
+for command in (eval_, calibrate):
+    cli.add_command(command)
 cli.add_command(preview)
 cli.add_command(presets)
 for command in (delete, compact, annotate, export, import_, migrate):

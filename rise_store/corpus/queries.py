@@ -9,7 +9,7 @@ from typing import Any
 from rise_store.corpus.reader import ExampleReader
 from rise_store.corpus.sources import RejectedRow
 from rise_store.errors import InputError
-from rise_store.records import Query, validated
+from rise_store.records import Example, Query, validated
 
 _OWN = ("where", "k", "against", "against_prompt")  # fields of a row that are settings of its query
 
@@ -28,17 +28,23 @@ def read_queries(path: str | os.PathLike[str]) -> list[Query]:
     for row in ExampleReader([path], distinct=False):
         if isinstance(row, RejectedRow):
             raise InputError(row.reason)
-        pair = not (row.text or "").strip() and row.completion
-        asked = {"prompt": row.prompt or "", "completion": row.completion} if pair else {"text": row.content}
-        own = {name: row.metadata[name] for name in _OWN if row.metadata.get(name) is not None}
-        _check_own(own, row.location)
+        fields = query_fields(row)
         try:
-            queries.append(validated(Query, "query", {"id": row.id, **asked, **own}, InputError))
+            queries.append(validated(Query, "query", fields, InputError))
         except InputError as error:
             raise InputError(f"{row.location}: {error}") from error
     if not queries:
         raise InputError(f"{path} holds no queries; give one JSON object a line")
     return queries
+
+
+def query_fields(row: Example) -> dict[str, Any]:
+    """The fields of the query that a row stands for; `InputError` with the location for one of a wrong type."""
+    pair = not (row.text or "").strip() and row.completion
+    asked = {"prompt": row.prompt or "", "completion": row.completion} if pair else {"text": row.content}
+    own = {name: row.metadata[name] for name in _OWN if row.metadata.get(name) is not None}
+    _check_own(own, row.location)
+    return {"id": row.id, **asked, **own}
 
 
 def _check_own(own: Mapping[str, Any], location: str) -> None:

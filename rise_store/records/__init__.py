@@ -1,8 +1,10 @@
 """The typed records that the library takes and returns; `schemas/` is generated from them."""
 
 from rise_store.records.base import Metadata, Record, validated
+from rise_store.records.calibration import CalibrationFold, CalibrationReport, Settings
 from rise_store.records.datasets import CollectionPeriod, Dataset, RegisteredDataset
 from rise_store.records.demo import DemoAnswer, DemoReport
+from rise_store.records.evaluation import Difference, Evaluation, Measure, StoreEvaluation
 from rise_store.records.examples import Example, RowOrigin
 from rise_store.records.explanations import (
     ExampleToken,
@@ -85,6 +87,8 @@ __all__ = [
     "Attribution",
     "AttributionGroups",
     "AttributionResult",
+    "CalibrationFold",
+    "CalibrationReport",
     "CandidateValue",
     "ChannelNorms",
     "ChannelScores",
@@ -95,9 +99,11 @@ __all__ = [
     "DeleteReport",
     "DemoAnswer",
     "DemoReport",
+    "Difference",
     "DuplicateCluster",
     "DuplicateExample",
     "EstimatorConfig",
+    "Evaluation",
     "Example",
     "ExampleSummary",
     "ExampleToken",
@@ -115,6 +121,7 @@ __all__ = [
     "KnownExample",
     "LabelledQuery",
     "Lambdas",
+    "Measure",
     "Metadata",
     "Metric",
     "MigratedSpace",
@@ -142,6 +149,7 @@ __all__ = [
     "Selection",
     "SelectionLimit",
     "SelfInfluence",
+    "Settings",
     "SignatureFile",
     "SnapshotFile",
     "SnapshotManifest",
@@ -151,6 +159,7 @@ __all__ = [
     "SpaceInfo",
     "Stability",
     "Storage",
+    "StoreEvaluation",
     "StoreInfo",
     "Strategy",
     "TokenPair",
