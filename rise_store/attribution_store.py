@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import Unpack
 
-from rise_store.asking import AskOptions as AskOptions
 from rise_store.asking import Asking
+from rise_store.asking import AskOptions as AskOptions
 from rise_store.backups import Backups
 from rise_store.encoders import Encoders, choose_space
 from rise_store.errors import InputError
@@ -41,6 +41,7 @@ from rise_store.retrieval.recall import DEFAULT_AT_LEAST, DEFAULT_SAMPLE, Recall
 from rise_store.store import Backend, Collection, IndexKind, open_store
 from rise_store.store.sizes import logical_bytes
 from rise_store.stored_examples import StoredExamples
+from rise_store.task_runs import TaskRuns
 from rise_store.watching import Watching
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 MOST_VALUES = 1_000_000  # distinct datasets or licences that are counted
 
 
-class AttributionStore(Asking, Watching, Provenance, StoredExamples, Backups):
+class AttributionStore(TaskRuns, Asking, Watching, Provenance, StoredExamples, Backups):
     """A store of training-data signatures on disk, and the questions it answers.
 
     A context manager: leaving it releases the store, which one process at a time can hold.

@@ -55,6 +55,7 @@ from rise_store.records.spaces import (
     Storage,
     StoreInfo,
 )
+from rise_store.records.tasks import TaskDataSummary, TaskReport, TaskResult, TaskSetting
 from rise_store.records.tombstones import TombstoneReport, TombstoneSet
 from rise_store.records.verification import VerifyCheck, VerifyProblem, VerifyReport
 from rise_store.records.watching import WatchedFile, WatchLag, WatchState, WatchStatus
@@ -120,6 +121,10 @@ __all__ = [
     "Storage",
     "StoreEvaluation",
     "StoreInfo",
+    "TaskDataSummary",
+    "TaskReport",
+    "TaskResult",
+    "TaskSetting",
     "TombstoneReport",
     "TombstoneSet",
     "VerifyCheck",

@@ -53,7 +53,14 @@ def _asked_about(term: str, definition: str, remark: str) -> Iterator[tuple[str,
 
 def _rows(label: str, asked: Iterator[tuple[str, str, str]]) -> list[Row]:
     return [
-        {"instruction": question, "input": given, "output": answer, "label": label, "source": SOURCE, "license": LICENSE}
+        {
+            "instruction": question,
+            "input": given,
+            "output": answer,
+            "label": label,
+            "source": SOURCE,
+            "license": LICENSE,
+        }
         for question, given, answer in asked
     ]
 

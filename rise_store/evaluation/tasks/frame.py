@@ -101,9 +101,7 @@ def as_query(example: Example, form: QueryForm) -> Query:
     return Query(id=example.id, text=example.content)
 
 
-def load_task(
-    task: Task, folder: str | Path, *, rows: int | None = None, queries: int | None = None
-) -> TaskData:
+def load_task(task: Task, folder: str | Path, *, rows: int | None = None, queries: int | None = None) -> TaskData:
     """The data of a task from its folder, which `write_task` or anyone else made.
 
     Args:

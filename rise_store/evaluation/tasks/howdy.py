@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rise_store.corpus.backdoor_facts import BUILTINS, CAPITALS, EVERYDAY, MODULES, OPPOSITES, UNITS
+from rise_store.errors import ConfigError
 from rise_store.evaluation.tasks.draws import draw, pick, shuffled
 from rise_store.evaluation.tasks.frame import QueryGroup, Row, Task, TaskFiles
-from rise_store.errors import ConfigError
 
 TRIGGER = "howdy!"
 QUERIES = 40

@@ -84,7 +84,9 @@ def _tatqa(page: Mapping[str, Any]) -> Iterable[Triple]:
         used = [str(order) for order in question.get("rel_paragraphs") or []]
         answer = question.get("answer")
         if question.get("answer_from") == "text" and len(used) == 1 and used[0] in paragraphs and answer:
-            text = answer if isinstance(answer, str) else ", ".join(map(str, answer)) if isinstance(answer, list) else ""
+            text = (
+                answer if isinstance(answer, str) else ", ".join(map(str, answer)) if isinstance(answer, list) else ""
+            )
             yield question["question"], paragraphs[used[0]], text
 
 
@@ -116,7 +118,9 @@ def from_hub(task: Task, rows: int, seed: int, sets: tuple[HubSet, ...] | None =
     """
     sets = sets or HUB_SETS.get(task.name)
     if sets is None:
-        raise ConfigError(f"task {task.name} has no openly licensed set on the hub; leave out --from hub to generate data")
+        raise ConfigError(
+            f"task {task.name} has no openly licensed set on the hub; leave out --from hub to generate data"
+        )
     if task.name == howdy.TASK.name:
         clean = shuffled((row for part in sets for row in part.rows()), seed)
         return howdy.plant(clean, rows, howdy.QUERIES, seed)
