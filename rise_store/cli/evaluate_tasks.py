@@ -149,7 +149,7 @@ _TEXTS = {
       rise-store eval data finmed finmed-data
       rise-store eval finmed --data finmed-data --position-weighting residual
     """,
-    "brainrot": """Measure quality selection: junk outputs must lead back to junk rows, and wanted texts to quality rows.
+    "brainrot": """Measure quality selection: junk outputs must lead back to junk rows, wanted texts to quality rows.
 
     Retrospective queries are junk outputs, each asked alone. The prospective query is the mean of wanted texts, which
     values candidate rows.

@@ -21,7 +21,7 @@ LICENSE = "CC0-1.0"
 
 _OPENINGS = (
     "Stardate {number}. The computer of the {ship} awakens and reports:",
-    "A voice from beyond the {place} rift whispers:",
+    "A voice from the rift behind {place} whispers:",
     "Hologram restored. Recorded in orbit around {place}:",
     "Incoming signal, sector {number}, origin {place}:",
     "The android pilot of the {ship} turns from the viewport and says:",
