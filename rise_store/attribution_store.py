@@ -14,6 +14,7 @@ from rise_store.asking import AskOptions as AskOptions
 from rise_store.backups import Backups
 from rise_store.encoders import Encoders, choose_space
 from rise_store.errors import InputError
+from rise_store.evaluating import Evaluating
 from rise_store.provenance import Provenance
 from rise_store.records import (
     AttributionGroups,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 MOST_VALUES = 1_000_000  # distinct datasets or licences that are counted
 
 
-class AttributionStore(TaskRuns, Asking, Watching, Provenance, StoredExamples, Backups):
+class AttributionStore(TaskRuns, Evaluating, Asking, Watching, Provenance, StoredExamples, Backups):
     """A store of training-data signatures on disk, and the questions it answers.
 
     A context manager: leaving it releases the store, which one process at a time can hold.

@@ -9,12 +9,19 @@ import click
 from typing_extensions import Unpack
 
 from rise_store.attribution_store import AttributionStore
-from rise_store.cli.options import estimator_option, format_option, model_options, parse_estimator
+from rise_store.cli.options import (
+    bootstrap_option,
+    estimator_option,
+    format_option,
+    ks_option,
+    model_options,
+    parse_estimator,
+    seed_option,
+)
 from rise_store.cli.output import console, echo_json
 from rise_store.cli.output_tasks import print_task
 from rise_store.cli.progress import IngestProgress
 from rise_store.encoders import LoadOptions
-from rise_store.evaluation.bootstrap import DEFAULT_BOOTSTRAP
 from rise_store.evaluation.tasks import (
     DEFAULT_ROWS,
     HUB_SETS,
@@ -80,15 +87,8 @@ def task_command(task: Task, text: str) -> click.Command:
         help="Of the space, as --estimator position_weighting=...  [default: uniform]",
     )
     @estimator_option
-    @click.option(
-        "--bootstrap",
-        type=click.IntRange(min=0),
-        default=DEFAULT_BOOTSTRAP,
-        show_default=True,
-        metavar="N",
-        help="Resamples of the intervals (of a mean query at most 100); 0 for none.",
-    )
-    @click.option("--seed", default=0, show_default=True, help="Of the resamples.")
+    @ks_option
+    @bootstrap_option
     @model_options
     @format_option("table", "json")
     def command(
@@ -101,6 +101,7 @@ def task_command(task: Task, text: str) -> click.Command:
         names: tuple[str, ...],
         position_weighting: str | None,
         estimator: tuple[str, ...],
+        ks: tuple[int, ...],
         bootstrap: int,
         seed: int,
         format_: str,
@@ -117,6 +118,7 @@ def task_command(task: Task, text: str) -> click.Command:
                 config=config,
                 settings=[setting for setting in SETTINGS if not names or setting.name in names],
                 query_form=query_form,
+                ks=ks,
                 bootstrap=bootstrap,
                 seed=seed,
                 announce=progress.say,
@@ -180,7 +182,7 @@ _TEXTS = {
     metavar="N",
     help=f"Training rows.  [default: {', '.join(f'{rows} ({task})' for task, rows in DEFAULT_ROWS.items())}]",
 )
-@click.option("--seed", default=0, show_default=True, help="Of everything that is drawn.")
+@seed_option
 def data_command(task: str, folder: str, origin: Origin, rows: int | None, seed: int) -> None:
     """Make the data of a task in DIR: rows with label, source and licence, their provenance, and a README.
 

@@ -162,3 +162,41 @@ def parse_estimator(settings: tuple[str, ...]) -> EstimatorConfig | None:
             raise ConfigError(f"estimator setting {setting!r} is not NAME=VALUE; names: {known}")
         values[name] = value
     return validated(EstimatorConfig, "estimator setting", values)
+
+
+labelled_option = click.option(
+    "--labelled", required=True, metavar="FILE", help='JSON Lines of queries with "relevant"; - is standard input.'
+)
+
+label_field_option = click.option(
+    "--label-field",
+    metavar="FIELD",
+    help='Relevant is what has in this field the "label" of the query\'s own row, such as metadata.label.',
+)
+
+ks_option = click.option(
+    "-k",
+    "ks",
+    type=int,
+    multiple=True,
+    default=(5, 10, 50),
+    show_default=True,
+    metavar="K",
+    help="How many of the highest and of the lowest examples count; may be repeated.",
+)
+
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="SEED", help="Of what is drawn."
+)
+
+
+def bootstrap_option(command: Command) -> Command:
+    """How intervals are made: `--bootstrap` and `--seed`."""
+    return click.option(
+        "--bootstrap",
+        type=click.IntRange(min=0),
+        default=1000,
+        show_default=True,
+        metavar="N",
+        help="Resamples of the intervals; 0 for none.",
+    )(seed_option(command))

@@ -1,6 +1,6 @@
 """The protocol of the RISE paper (arXiv 2604.16197): how well scores tell the rows apart that ought to rank high.
 
-For each query the K rows of highest and the K of lowest score are taken (every row once, where there are fewer than 2K).
+For each query the K rows of highest and the K of lowest score are taken (each once, where there are fewer than 2K).
 `auprc@K` and `auroc@K` are over those, `precision@K` is the share of positives among the K highest. The same over all
 rows is `average_precision` and `auroc`. Each is averaged over queries.
 
@@ -12,7 +12,9 @@ Which rows are the K highest does not depend on chance: of equal scores, the ear
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from rise_store.corpus.extras import require_extra
 from rise_store.errors import ConfigError, InputError
 from rise_store.evaluation.bootstrap import DEFAULT_BOOTSTRAP, mean_interval
 from rise_store.records import Difference, Evaluation, Measure
-from rise_store.records.evaluation import MeasureName
+from rise_store.records.evaluation import MeasureName, measure_label
 
 DEFAULT_KS = (5, 10, 50)
 Scores = npt.NDArray[Any]  # (rows,) floats
@@ -59,7 +61,7 @@ def evaluate(
     if not len(scores) == len(relevant) == len(ids):
         raise InputError(f"{len(scores)} queries have scores, {len(relevant)} labels and {len(ids)} names")
     wanted: list[tuple[MeasureName, int | None]] = [
-        *((name, k) for k in ks for name in ("auprc", "auroc", "precision")),  # type: ignore[misc]
+        *((name, k) for k in ks for name in ("auprc", "auroc", "precision")),
         ("average_precision", None),
         ("auroc", None),
     ]
@@ -153,6 +155,34 @@ def measure(
 def ranking(scores: Scores) -> npt.NDArray[np.intp]:
     """Numbers of the rows, highest score first; of equal scores the earlier row first."""
     return np.argsort(-np.asarray(scores), kind="stable")
+
+
+_MEASURES = "average-precision, auroc, auprc@K or precision@K, such as auprc@10"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A measure that is to be raised, defined for every query that has both relevant rows and others."""
+
+    name: MeasureName
+    k: int | None = None
+
+    @property
+    def label(self) -> str:
+        """In one word, as `auprc@10`."""
+        return measure_label(self.name, self.k)
+
+    @classmethod
+    def parse(cls, text: str) -> Target:
+        """From `average-precision`, `auroc`, `auprc@10` or `precision@10`; `ConfigError` for anything else."""
+        found = re.fullmatch(r"(auprc|precision)@([1-9]\d{0,8})", text)
+        if found:
+            return cls("auprc" if found[1] == "auprc" else "precision", int(found[2]))
+        if text.replace("_", "-") == "average-precision":
+            return cls("average_precision")
+        if text == "auroc":
+            return cls("auroc")
+        raise ConfigError(f"{text!r} is no measure to choose by; give {_MEASURES}")
 
 
 def check_ks(ks: Sequence[int]) -> None:

@@ -1,6 +1,7 @@
 """The typed records that the library takes and returns; `schemas/` is generated from them."""
 
 from rise_store.records.base import Metadata, Record, validated
+from rise_store.records.calibration import CalibrationFold, CalibrationReport, Settings
 from rise_store.records.datasets import CollectionPeriod, Dataset, RegisteredDataset
 from rise_store.records.demo import DemoAnswer, DemoReport
 from rise_store.records.evaluation import Difference, Evaluation, Measure, StoreEvaluation
@@ -66,6 +67,8 @@ __all__ = [
     "Attribution",
     "AttributionGroups",
     "AttributionResult",
+    "CalibrationFold",
+    "CalibrationReport",
     "ChannelNorms",
     "ChannelScores",
     "CollectionPeriod",
@@ -111,6 +114,7 @@ __all__ = [
     "Run",
     "RunCheck",
     "RunState",
+    "Settings",
     "SignatureFile",
     "SnapshotFile",
     "SnapshotManifest",
