@@ -174,7 +174,7 @@ def _judge(
     """The rows that have a signature, and how well a group of queries ranks them under each setting."""
     asked = data.queries[group.name]
     encoded = encoder.encode_queries([as_query(query, query_form) for query in asked])
-    signatures, tokens = encoded.signatures, encoded.tokens.astype(np.float64)
+    signatures, tokens = encoded.signatures, encoded.token_counts.astype(np.float64)
     if group.mean:
         drawn = np.random.default_rng(seed).integers(len(asked), size=(min(bootstrap, _MOST_MEANS), len(asked)))
         signatures = _unit(np.stack([signatures.mean(axis=0), *(signatures[own].mean(axis=0) for own in drawn)]))
