@@ -32,8 +32,8 @@ from rise_store.evaluation.tasks import (
     load_task,
     make_task_data,
 )
+from rise_store.evaluation.tasks.judging import SETTINGS
 from rise_store.records import EstimatorConfig
-from rise_store.task_runs import SETTINGS
 
 POSITION_WEIGHTINGS = get_args(EstimatorConfig.model_fields["position_weighting"].annotation)
 
@@ -41,7 +41,7 @@ POSITION_WEIGHTINGS = get_args(EstimatorConfig.model_fields["position_weighting"
 def task_command(task: Task, text: str) -> click.Command:
     """The command that evaluates a store on a task."""
 
-    @click.command(task.name, help=text)
+    @click.command(task.name, help=text, epilog=_EPILOG)
     @click.option(
         "--data",
         required=True,
@@ -132,6 +132,11 @@ def task_command(task: Task, text: str) -> click.Command:
 
     return command
 
+
+_EPILOG = (
+    "Needs the extra eval. Without --dtype, a new store computes in bfloat16 where the machine is much faster at it. "
+    "Measures are those of rise-store eval; length is a ranking without a model, by number of tokens."
+)
 
 _TEXTS = {
     "howdy": """Measure backdoor detection: triggered answers must lead back to triggered rows.

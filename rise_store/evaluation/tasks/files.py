@@ -50,7 +50,8 @@ def _provenance(task: Task, rows: list[Row], origin: str) -> str:
     licenses = " AND ".join(sorted({row["license"] for row in rows}))
     dataset = Dataset(name=task.name, license=licenses, origin=origin, permitted_uses=("evaluation",))
     fields: dict[str, Any] = dataset.model_dump(mode="json", exclude_none=True)
-    return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=1_000)
+    written: str = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=1_000)
+    return written
 
 
 def _readme(task: Task, files: TaskFiles, rows: list[Row], origin: str) -> str:
