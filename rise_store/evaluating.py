@@ -19,7 +19,7 @@ from rise_store.evaluation.protocol import DEFAULT_KS, Target, check_ks
 from rise_store.evaluation.stored import RowProgress, check_scan, evaluate_store
 from rise_store.evaluation.trial import Trial, require_same_examples
 from rise_store.records import CalibrationReport, LabelledQuery, Preset, StoreEvaluation, validated
-from rise_store.retrieval import Where
+from rise_store.retrieval import Where, query_signatures
 
 if TYPE_CHECKING:
     from rise_store.signature import SignatureEncoder
@@ -69,7 +69,7 @@ class Evaluating(Asking):
         check_scan(search)
         labels = Labels.of_store(collection, labelled, where)
         encoder = self._encoders.of_space(collection.space, model, loading)
-        signatures = encoder.encode_queries(labelled).signatures
+        signatures = query_signatures(encoder, labelled)
         return evaluate_store(search, signatures, labels, ks=ks, bootstrap=bootstrap, seed=seed, progress=progress)
 
     def calibrate(
@@ -130,7 +130,7 @@ class Evaluating(Asking):
         values = []
         for trial in trials:
             encoder = self._encoders.of_space(trial.collection.space, model, loading)
-            signatures = encoder.encode_queries(labelled).signatures
+            signatures = query_signatures(encoder, labelled)
             values.append(trial.run(signatures, target, self._second_moments.preconditioner, read))
         report = report_choice(
             np.concatenate(values),

@@ -28,7 +28,7 @@ def eval_() -> None:
     """Measure how well the examples that ought to rank high do rank high, with labelled queries.
 
     For each query the K highest and K lowest examples are taken: auprc and auroc are over those, precision over the K
-    highest; average_precision and auroc are also over all. Each is averaged over queries, with a 95 % bootstrap interval.
+    highest. average_precision and auroc are over all. Each is averaged over queries, with a 95 % bootstrap interval.
 
     \b
     Examples:

@@ -21,6 +21,7 @@ from rise_store.cli.evaluate_tasks import add_tasks
 from rise_store.cli.index import index
 from rise_store.cli.info import info
 from rise_store.cli.ingest import ingest
+from rise_store.cli.presets import presets
 from rise_store.cli.preview import preview
 from rise_store.cli.query import query
 from rise_store.cli.recall import recall
@@ -70,6 +71,7 @@ add_tasks(eval_.add_command)
 for command in (eval_, calibrate):
     cli.add_command(command)
 cli.add_command(preview)
+cli.add_command(presets)
 for command in (delete, compact, annotate, export, import_, migrate):
     cli.add_command(command)
 for command in (register, datasets, runs, run):

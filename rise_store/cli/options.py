@@ -69,18 +69,15 @@ def model_options(command: Command) -> Command:
     return command
 
 
-def scoring_options(command: Command) -> Command:
-    """How examples are scored: `--metric`, `--weights` ... `--preset`, as the keys of `ScoringOptions` and `preset`."""
+def preset_settings(command: Command) -> Command:
+    """What a preset keeps: `--metric`, `--weights`, `--lambdas`, `--precondition`, as the keys of `ScoringOptions`."""
     for option in (
-        click.option(
-            "--preset", metavar="NAME", help="Settings saved by rise-store presets; options beside it win over its own."
-        ),
         click.option(
             "--precondition",
             type=float,
             metavar="ALPHA",
             help="Let directions that many stored signatures share count less, such as 0.01; the smaller, the less."
-            "  [default: not]",
+            "  [default: they count]",
         ),
         click.option(
             "--lambdas", metavar="LAMBDAS", help="Of the metric paper, as in rh=1,gh=0.3.  [default: the space's]"
@@ -95,6 +92,17 @@ def scoring_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def scoring_options(command: Command) -> Command:
+    """How examples are scored: `preset_settings`, and `--preset`, as the keys of `ScoringOptions` and `preset`."""
+    preset = click.option(
+        "--preset",
+        metavar="NAME",
+        help="Take metric, weights, lambdas and preconditioning from what rise-store presets keeps under a name; "
+        "options beside it win.  [default: none]",
+    )
+    return preset_settings(preset(command))
 
 
 where_option = click.option(

@@ -76,8 +76,8 @@ def echo_calibration(report: CalibrationReport, format_: str) -> None:
     gain = report.gain
     out.print(
         Text(
-            f"{label} of {report.queries} queries over {report.rows:,} examples: {report.default_value:.4f} by default, "
-            f"{report.held_out_value:.4f} held out; gain {_signed(gain.value)} {_interval(gain, signed=True)}"
+            f"{label} of {report.queries} queries over {report.rows:,} examples: {report.default_value:.4f} by "
+            f"default, {report.held_out_value:.4f} held out; gain {_signed(gain.value)} {_interval(gain, signed=True)}"
         ),
         soft_wrap=True,
     )

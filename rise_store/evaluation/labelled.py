@@ -6,12 +6,12 @@ import os
 from typing import Any
 
 from rise_store.corpus import ExampleReader
+from rise_store.corpus.queries import query_fields
 from rise_store.corpus.sources import RejectedRow
 from rise_store.errors import InputError, RiseStoreError
 from rise_store.records import Example, LabelledQuery, validated
 from rise_store.retrieval import parse_where
 
-_OWN = ("where", "against", "against_prompt")  # fields of a query that an example keeps in its metadata
 _WANTED = "give a filter as for --where, or a list of example ids"
 
 
@@ -29,24 +29,18 @@ def read_labelled(path: str | os.PathLike[str], *, label_field: str | None = Non
     for row in ExampleReader([path], distinct=False):
         if isinstance(row, RejectedRow):
             raise InputError(row.reason)
+        fields = query_fields(row)
         try:
-            queries.append(_labelled(row, label_field))
+            relevant = _relevant(row, label_field)
+            labels = {"relevant": relevant, "location": row.location}
+            queries.append(validated(LabelledQuery, "query", fields | labels, InputError))
+            if not isinstance(relevant, tuple):
+                parse_where(relevant)
         except RiseStoreError as error:
             raise InputError(f"{row.location}: {error}") from error
     if not queries:
         raise InputError(f"{path} holds no queries; give one JSON object a line")
     return queries
-
-
-def _labelled(row: Example, label_field: str | None) -> LabelledQuery:
-    pair = not (row.text or "").strip() and row.completion
-    asked = {"prompt": row.prompt or "", "completion": row.completion} if pair else {"text": row.content}
-    own = {name: row.metadata[name] for name in _OWN if row.metadata.get(name) is not None}
-    fields = {"id": row.id, **asked, **own, "relevant": _relevant(row, label_field), "location": row.location}
-    query = validated(LabelledQuery, "query", fields, InputError)
-    if not isinstance(query.relevant, tuple):
-        parse_where(query.relevant)
-    return query
 
 
 def _relevant(row: Example, label_field: str | None) -> Any:

@@ -5,7 +5,7 @@ For each query the K rows of highest and the K of lowest score are taken (each o
 rows is `average_precision` and `auroc`. Each is averaged over queries.
 
 Areas under the precision-recall curve are average precision (scikit-learn's `average_precision_score`): 0 without a
-positive, 1 without a negative. auroc is undefined there, and such a query is left out of its mean and counted.
+positive, 1 without a negative. There auroc is undefined, and such a query is left out of its mean and counted.
 Which rows are the K highest does not depend on chance: of equal scores, the earlier row is the higher.
 """
 
@@ -136,20 +136,17 @@ def measure(
 
     `order` is the `ranking` of the scores, where it is known.
     """
+    order = ranking(scores) if order is None else order
     if k is not None:
-        order = ranking(scores) if order is None else order
         if name == "precision":
             return float(relevant[order[:k]].mean())
-        among = order if 2 * k >= len(order) else np.concatenate([order[:k], order[-k:]])
-        scores, relevant = scores[among], relevant[among]
-    positives = np.count_nonzero(relevant)
-    if name == "auroc":
-        if positives in (0, len(relevant)):
-            return math.nan
-        return float(_sklearn().roc_auc_score(relevant, scores))
-    if positives == 0:
-        return 0.0
-    return float(_sklearn().average_precision_score(relevant, scores))
+        order = order if 2 * k >= len(order) else np.concatenate([order[:k], order[-k:]])
+    scores, relevant = scores[order], relevant[order]
+    if name != "auroc":
+        return _average_precision(scores, relevant)
+    if np.count_nonzero(relevant) in (0, len(relevant)):
+        return math.nan
+    return float(_sklearn().roc_auc_score(relevant, scores))
 
 
 def ranking(scores: Scores) -> npt.NDArray[np.intp]:
@@ -190,6 +187,16 @@ def check_ks(ks: Sequence[int]) -> None:
     for k in ks:
         if k < 1:
             raise ConfigError(f"K is {k}; at least 1 of the highest rows counts")
+
+
+def _average_precision(scores: Scores, relevant: Mask) -> float:
+    """The precision at each positive, averaged, of rows in the order of their scores; equal scores are one step.
+
+    scikit-learn gives the same in 100 times the time for a hundred rows, and calibration asks ten thousand times.
+    """
+    last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))  # of the rows of one score
+    found = np.cumsum(relevant)[last]
+    return float(np.diff(found, prepend=0) @ (found / (last + 1)) / max(found[-1], 1))
 
 
 def _summary(name: MeasureName, k: int | None, values: Sequence[float], bootstrap: int, seed: int) -> Measure:

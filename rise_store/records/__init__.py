@@ -56,6 +56,7 @@ from rise_store.records.spaces import (
     Storage,
     StoreInfo,
 )
+from rise_store.records.stability import HitStability, SeedAgreement, Stability
 from rise_store.records.tasks import TaskDataSummary, TaskReport, TaskResult, TaskSetting
 from rise_store.records.tombstones import TombstoneReport, TombstoneSet
 from rise_store.records.verification import VerifyCheck, VerifyProblem, VerifyReport
@@ -86,6 +87,7 @@ __all__ = [
     "ExportReport",
     "FieldIndex",
     "Fusion",
+    "HitStability",
     "ImportReport",
     "InfluenceShare",
     "IngestReport",
@@ -114,6 +116,7 @@ __all__ = [
     "Run",
     "RunCheck",
     "RunState",
+    "SeedAgreement",
     "Settings",
     "SignatureFile",
     "SnapshotFile",
@@ -122,6 +125,7 @@ __all__ = [
     "SourceManifest",
     "Space",
     "SpaceInfo",
+    "Stability",
     "Storage",
     "StoreEvaluation",
     "StoreInfo",

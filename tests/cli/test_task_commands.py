@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from rise_store import AttributionStore
-from rise_store.evaluation import evaluate
-from rise_store.evaluation.tasks import TASKS, as_query, load_task
+from rise_store.evaluation.tasks import TASKS
 from tests.cli.conftest import SMALL_OPTIONS, Command
 
 ROWS = {"howdy": 66, "finmed": 40, "brainrot": 40}
@@ -22,7 +19,7 @@ def test_a_task_from_its_data_to_its_measures(task: str, command: Command, tiny_
     made = command("eval", "data", task, "data", "--rows", ROWS[task])
     assert made.code == 0, made
     assert f"{ROWS[task]} rows" in made.out
-    arguments = ("eval", task, "--data", "data", "--model", tiny_model, "--queries", 6, "--bootstrap", 20)
+    arguments = ("eval", task, "--data", "data", "--model", tiny_model, "--queries", 6, "--bootstrap", 10)
     arguments = (*arguments, *SMALL_OPTIONS)
     first = command(*arguments, "--format", "json")
     assert first.code == 0, first
@@ -35,38 +32,38 @@ def test_a_task_from_its_data_to_its_measures(task: str, command: Command, tiny_
     for result in report["results"]:
         for measure in result["evaluation"]["measures"]:
             assert 0 <= measure["low"] <= measure["value"] + 1e-9 or measure["value"] is None
-    again = command(*arguments)
+
+
+def test_a_second_run_encodes_no_rows(command: Command, tiny_model: Path) -> None:
+    assert command("eval", "data", "brainrot", "data", "--rows", 20, "--seed", 3).code == 0
+    arguments = ("eval", "brainrot", "--data", "data", "--model", tiny_model, "--queries", 4, "--bootstrap", 5)
+    assert command(*arguments, *SMALL_OPTIONS).code == 0
+    again = command(*arguments, *SMALL_OPTIONS)
     assert again.code == 0, again
     assert "every row was stored already" in again.out
-    assert f"store: {task}-store" in again.out
-    assert TASKS[task].title in again.out
+    assert "store: brainrot-store" in again.out
+    assert "prospective: the mean of 4 queries, right are quality rows" in again.out
 
 
-def test_measures_are_those_of_the_store_s_own_ranking(command: Command, tiny_model: Path) -> None:
-    """The scores of the report are what a query of the store gives, row by row."""
+def test_the_queries_of_a_task_are_labelled_queries_of_its_store(command: Command, tiny_model: Path) -> None:
+    """`rise-store eval store`, which knows nothing of tasks, measures the same."""
     assert command("eval", "data", "finmed", "data", "--rows", 30).code == 0
-    done = command(
-        "eval", "finmed", "--data", "data", "--model", tiny_model, "--queries", 3, *SMALL_OPTIONS, "--format", "json"
-    )
-    data = load_task(TASKS["finmed"], "data", queries=3)
-    group = TASKS["finmed"].groups[0]
-    queries = [as_query(query, "text") for query in data.queries[group.name]]
-    with AttributionStore.open("finmed-store", create=False) as store:
-        for setting, options in (
-            ("published", {}),
-            ("both", {"metric": "paper", "lambdas": "rh=0.7,gh=1", "precondition": 0.01}),
-        ):
-            answers = store.attribute_all(queries, k=30, **options)  # type: ignore[arg-type]
-            scores = np.zeros((3, 30))
-            places = {row.key: number for number, row in enumerate(data.train)}
-            for own, answer in zip(scores, answers, strict=True):
-                for hit in answer.results:
-                    own[places[hit.example_id]] = hit.score
-            expected = evaluate(scores, data.relevant(group, data.train).T, bootstrap=0)
-            found = next(one for one in done.json["results"] if one["setting"] == setting)
-            assert [one["value"] for one in found["evaluation"]["measures"]] == pytest.approx(
-                [one.value for one in expected.measures], abs=2e-2
-            )
+    options = ("--bootstrap", 0, "--format", "json")
+    done = command("eval", "finmed", "--data", "data", "--model", tiny_model, "--queries", 4, *SMALL_OPTIONS, *options)
+    assert done.code == 0, done
+    lines = Path("data/queries.jsonl").read_text().splitlines(keepends=True)
+    Path("labelled.jsonl").write_text("".join(lines[:4]))
+    for setting, scoring in (
+        ("published", ()),
+        ("both", ("--metric", "paper", "--lambdas", "rh=0.7,gh=1", "--precondition", "0.01")),
+    ):
+        labelled = ("--labelled", "labelled.jsonl", "--label-field", "metadata.label")
+        expected = command("eval", "store", "--store", "finmed-store", *labelled, *scoring, *options)
+        assert expected.code == 0, expected
+        found = next(one for one in done.json["results"] if one["setting"] == setting)
+        for ours, theirs in zip(found["evaluation"]["measures"], expected.json["measures"], strict=True):
+            assert (ours["name"], ours["k"]) == (theirs["name"], theirs["k"])
+            assert ours["value"] == pytest.approx(theirs["value"], abs=1e-6)
 
 
 def test_other_settings_make_another_space_of_the_same_store(command: Command, tiny_model: Path) -> None:

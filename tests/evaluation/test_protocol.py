@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import sys
 import warnings
 
 import numpy as np
@@ -88,7 +90,16 @@ def labelled_rows(draw: st.DrawFn) -> tuple[npt.NDArray[np.float64], npt.NDArray
     return np.array(scores), draw(arrays(np.bool_, len(scores)))
 
 
-@settings(max_examples=30)
+@settings(deadline=None)
+@given(data=st.data(), size=st.integers(1, 30))
+def test_average_precision_of_tied_scores_is_that_of_scikit_learn(data: st.DataObject, size: int) -> None:
+    scores = data.draw(arrays(np.float32, size, elements=st.integers(0, 5)))
+    relevant = data.draw(arrays(np.bool_, size))
+    expected = average_precision_score(relevant, scores) if relevant.any() else 0
+    assert measure(scores, relevant, "average_precision") == pytest.approx(expected, abs=1e-12)
+
+
+@settings(max_examples=30, deadline=None)
 @given(rows=labelled_rows(), k=st.integers(1, 20))
 def test_only_the_order_of_scores_counts(rows: tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]], k: int) -> None:
     scores, relevant = rows
@@ -97,7 +108,7 @@ def test_only_the_order_of_scores_counts(rows: tuple[npt.NDArray[np.float64], np
     assert one == other
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(rows=labelled_rows(), k=st.integers(1, 20), seed=st.integers(0, 100))
 def test_the_order_of_rows_does_not_count(
     rows: tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]], k: int, seed: int
@@ -112,7 +123,7 @@ def test_the_order_of_rows_does_not_count(
         assert one.value == (None if other.value is None else pytest.approx(other.value))
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(rows=labelled_rows(), k=st.integers(1, 20))
 def test_measures_lie_between_0_and_1_and_a_perfect_ranking_is_1(
     rows: tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]], k: int
@@ -127,7 +138,7 @@ def test_measures_lie_between_0_and_1_and_a_perfect_ranking_is_1(
 def test_intervals_shrink_with_queries_and_repeat_with_their_seed() -> None:
     draw = np.random.default_rng(1)
     scores, relevant = draw.standard_normal((200, 30)), draw.random((200, 30)) < 0.3
-    few, many = evaluate(scores[:10], relevant[:10]), evaluate(scores, relevant)
+    few, many = evaluate(scores[:10], relevant[:10], ks=()), evaluate(scores, relevant, ks=())
     one, other = few.measure("average_precision"), many.measure("average_precision")
     assert one.low is not None
     assert one.high is not None
@@ -135,8 +146,8 @@ def test_intervals_shrink_with_queries_and_repeat_with_their_seed() -> None:
     assert other.high is not None
     assert one.low < one.value < one.high  # type: ignore[operator]
     assert other.high - other.low < (one.high - one.low) / 2
-    assert evaluate(scores[:10], relevant[:10]) == few
-    assert evaluate(scores[:10], relevant[:10], seed=1) != few
+    assert evaluate(scores[:10], relevant[:10], ks=()) == few
+    assert evaluate(scores[:10], relevant[:10], ks=(), seed=1) != few
     # 1.96 standard errors either way, as for any mean of many.
     error = np.std([value for value in other.per_query if value is not None]) / math.sqrt(200)
     assert other.high - other.low == pytest.approx(2 * 1.96 * error, rel=0.15)
@@ -154,7 +165,7 @@ def test_two_methods_are_compared_query_by_query() -> None:
     draw = np.random.default_rng(2)
     relevant = draw.random((50, 40)) < 0.3
     noise = draw.standard_normal((50, 40))
-    better, worse = evaluate(noise + relevant, relevant), evaluate(noise, relevant)
+    better, worse = evaluate(noise + relevant, relevant, ks=(5,)), evaluate(noise, relevant, ks=(5,))
     found = {one.label: one for one in compare(better, worse)}
     assert list(found) == [one.label for one in better.measures]
     precision = found["average_precision"]
@@ -216,3 +227,9 @@ def test_targets(text: str, target: Target) -> None:
 def test_no_targets(text: str) -> None:
     with pytest.raises(ConfigError, match="is no measure to choose by"):
         Target.parse(text)
+
+
+def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
+    with pytest.raises(InputError, match=re.escape("pip install 'rise-store[eval]'")):
+        evaluate(SCORES, RELEVANT)
