@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from rise_store.evaluation.bootstrap import LEVEL
 from rise_store.evaluation.protocol import evaluate
 from rise_store.evaluation.protocol import measure as measured
 from rise_store.evaluation.tasks.frame import QueryForm, QueryGroup, TaskData, as_query
@@ -36,7 +35,7 @@ SETTINGS = (
 preconditioning."""
 
 _SAMPLE = 512  # stored rows that preconditioning is estimated from, as in a query
-_MOST_MEANS = 100  # resamples of a mean query: each is a query of its own
+_MOST_GROUPS = 100  # of the queries behind a mean; without each of them in turn there is another mean, to be asked
 
 
 def judge(
@@ -63,7 +62,7 @@ def judge(
         settings: what the rows are scored under.
         query_form: see `as_query`.
         ks: how many of the highest and lowest rows are judged.
-        bootstrap: resamples of the intervals; 0 for none.
+        bootstrap: resamples of the intervals; 0 for none. A mean query's interval is a jackknife's over its queries.
         seed: of the resamples.
 
     Raises:
@@ -73,9 +72,7 @@ def judge(
     encoded = encoder.encode_queries([as_query(query, query_form) for query in asked])
     signatures, tokens = encoded.signatures, encoded.token_counts.astype(np.float64)
     if group.mean:
-        drawn = np.random.default_rng(seed).integers(len(asked), size=(min(bootstrap, _MOST_MEANS), len(asked)))
-        signatures = _unit(np.stack([signatures.mean(axis=0), *(signatures[own].mean(axis=0) for own in drawn)]))
-        tokens = np.array([tokens.mean(), *(tokens[own].mean() for own in drawn)])
+        signatures, tokens = _means(signatures, tokens, groups=_MOST_GROUPS if bootstrap else 0)
     rows, lengths, scores = _scores(collection, data, signatures, settings)
     relevant = np.ascontiguousarray(data.relevant(group, rows).T)  # (queries, rows)
     named = {setting.name: own for setting, own in zip(settings, scores, strict=True)}
@@ -149,17 +146,33 @@ def _folded(
     return folded
 
 
+def _means(signatures: Array, tokens: npt.NDArray[np.float64], groups: int) -> tuple[Array, npt.NDArray[np.float64]]:
+    """The mean of queries, in front of the means without each of their groups, and the mean numbers of tokens."""
+    parts = np.arange(len(tokens)) % max(min(len(tokens), groups), 1)
+    chosen = [np.ones(len(tokens), dtype=np.bool_), *(parts != part for part in range(1 + parts.max()) if parts.any())]
+    means = np.stack([signatures[own].mean(axis=0) for own in chosen])
+    unit: Array = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-8)
+    return unit, np.array([tokens[own].mean() for own in chosen])
+
+
 def _of_mean(scores: Scores, relevant: npt.NDArray[np.bool_], ks: Sequence[int]) -> Evaluation:
-    """The evaluation of a mean query, whose intervals come from the means of resampled queries in `scores[1:]`."""
+    """The evaluation of a mean query, with 95 % intervals of the jackknife: `scores[1:]` leave out a group each.
+
+    Resampling with replacement would not do: it repeats queries, so that its means are noisier than the mean is, and
+    worse.
+    """
     evaluation = evaluate(scores[:1], relevant[None], ks=ks, bootstrap=0)
-    if len(scores) == 1:
+    groups = len(scores) - 1
+    if groups < 2:
         return evaluation
     measures = []
     for one in evaluation.measures:
-        values = [measured(own, relevant, one.name, one.k) for own in scores[1:]]
-        defined = [value for value in values if not np.isnan(value)]
-        low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if defined else (None, None)
-        interval = {"low": None if low is None else float(low), "high": None if high is None else float(high)}
+        values = np.array([measured(own, relevant, one.name, one.k) for own in scores[1:]])
+        half = 1.96 * float(np.sqrt((groups - 1) * values.var()))
+        if one.value is None or np.isnan(half):
+            measures.append(one)
+            continue
+        interval = {"low": max(one.value - half, 0.0), "high": min(one.value + half, 1.0)}
         measures.append(one.model_copy(update=interval))
     return evaluation.model_copy(update={"measures": tuple(measures)})
 
@@ -167,8 +180,3 @@ def _of_mean(scores: Scores, relevant: npt.NDArray[np.bool_], ks: Sequence[int])
 def scoring_of(setting: TaskSetting, config: EstimatorConfig) -> Scoring:
     """The metric of a setting; `ConfigError` where a space of these settings cannot have it."""
     return Scoring.plan(config, setting.metric, None, setting.lambdas)
-
-
-def _unit(signatures: Array) -> Array:
-    unit: Array = signatures / np.maximum(np.linalg.norm(signatures, axis=1, keepdims=True), 1e-8)
-    return unit
