@@ -33,7 +33,7 @@ def print_task(out: Console, report: TaskReport) -> None:
     for _, group in groupby(report.results, key=lambda result: result.queries):
         _print_group(out, list(group))
     for setting in report.settings:
-        parts = [setting.metric]
+        parts: list[str] = [setting.metric]
         if setting.lambdas is not None:
             parts.append(f"lambdas {setting.lambdas.rh:g}/{setting.lambdas.gh:g}")
         if setting.precondition is not None:
