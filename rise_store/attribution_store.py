@@ -44,6 +44,7 @@ from rise_store.retrieval.stability import Bootstrap, BootstrapProgress
 from rise_store.store import Backend, Collection, IndexKind, open_store
 from rise_store.store.sizes import logical_bytes
 from rise_store.stored_examples import StoredExamples
+from rise_store.task_runs import TaskRuns
 from rise_store.valuation import Valuation
 from rise_store.watching import Watching
 
@@ -53,7 +54,9 @@ if TYPE_CHECKING:
 MOST_VALUES = 1_000_000  # distinct datasets or licences that are counted
 
 
-class AttributionStore(Explaining, Valuation, Evaluating, Asking, Watching, Provenance, StoredExamples, Backups):
+class AttributionStore(
+    TaskRuns, Explaining, Valuation, Evaluating, Asking, Watching, Provenance, StoredExamples, Backups
+):
     """A store of training-data signatures on disk, and the questions it answers.
 
     A context manager: leaving it releases the store, which one process at a time can hold.

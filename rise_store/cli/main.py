@@ -18,6 +18,7 @@ from rise_store.cli.delete import compact, delete
 from rise_store.cli.demo import demo
 from rise_store.cli.duplicates import duplicates
 from rise_store.cli.evaluate import eval_
+from rise_store.cli.evaluate_tasks import add_tasks
 from rise_store.cli.explain import explain
 from rise_store.cli.index import index
 from rise_store.cli.info import info
@@ -72,6 +73,7 @@ for command in (ingest, query, info, verify, snapshot, restore, signatures, demo
     cli.add_command(command)
 cli.add_command(explain)
 cli.add_command(watch)
+add_tasks(eval_.add_command)
 for command in (eval_, calibrate):
     cli.add_command(command)
 cli.add_command(preview)

@@ -65,6 +65,7 @@ from rise_store.records.spaces import (
     StoreInfo,
 )
 from rise_store.records.stability import HitStability, SeedAgreement, Stability
+from rise_store.records.tasks import TaskDataSummary, TaskReport, TaskResult, TaskSetting
 from rise_store.records.tombstones import TombstoneReport, TombstoneSet
 from rise_store.records.valuation import (
     CandidateValue,
@@ -162,6 +163,10 @@ __all__ = [
     "StoreEvaluation",
     "StoreInfo",
     "Strategy",
+    "TaskDataSummary",
+    "TaskReport",
+    "TaskResult",
+    "TaskSetting",
     "TokenPair",
     "TombstoneReport",
     "TombstoneSet",
