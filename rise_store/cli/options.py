@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
 from rise_store.errors import ConfigError
-from rise_store.records import EstimatorConfig, validated
+from rise_store.records import EstimatorConfig, Metric, validated
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -63,6 +63,34 @@ def model_options(command: Command) -> Command:
             "--dtype",
             type=click.Choice(["float32", "bfloat16", "float16"]),
             help="Precision of the model.  [default: the store's, else float32]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def scoring_options(command: Command) -> Command:
+    """How examples are scored: `--metric`, `--weights` ... `--preset`, as the keys of `ScoringOptions` and `preset`."""
+    for option in (
+        click.option(
+            "--preset", metavar="NAME", help="Settings saved by rise-store presets; options beside it win over its own."
+        ),
+        click.option(
+            "--precondition",
+            type=float,
+            metavar="ALPHA",
+            help="Let directions that many stored signatures share count less, such as 0.01; the smaller, the less."
+            "  [default: not]",
+        ),
+        click.option(
+            "--lambdas", metavar="LAMBDAS", help="Of the metric paper, as in rh=1,gh=0.3.  [default: the space's]"
+        ),
+        click.option("--weights", metavar="WEIGHTS", help="Weights of the channels.  [default: rh=1,gh=1]"),
+        click.option(
+            "--metric",
+            type=click.Choice(get_args(Metric)),
+            help="dot: weighted dot product. cosine: weighted cosine of each channel. paper: published score under "
+            "--lambdas.  [default: dot]",
         ),
     ):
         command = option(command)

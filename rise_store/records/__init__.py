@@ -3,6 +3,7 @@
 from rise_store.records.base import Metadata, Record, validated
 from rise_store.records.datasets import CollectionPeriod, Dataset, RegisteredDataset
 from rise_store.records.demo import DemoAnswer, DemoReport
+from rise_store.records.evaluation import Difference, Evaluation, Measure, StoreEvaluation
 from rise_store.records.examples import Example, RowOrigin
 from rise_store.records.groups import AttributionGroups, InfluenceShare
 from rise_store.records.indexes import FieldIndex
@@ -73,7 +74,9 @@ __all__ = [
     "DeleteReport",
     "DemoAnswer",
     "DemoReport",
+    "Difference",
     "EstimatorConfig",
+    "Evaluation",
     "Example",
     "ExampleSummary",
     "ExportReport",
@@ -85,6 +88,7 @@ __all__ = [
     "IngestTotals",
     "LabelledQuery",
     "Lambdas",
+    "Measure",
     "Metadata",
     "Metric",
     "MigratedSpace",
@@ -114,6 +118,7 @@ __all__ = [
     "Space",
     "SpaceInfo",
     "Storage",
+    "StoreEvaluation",
     "StoreInfo",
     "TombstoneReport",
     "TombstoneSet",
