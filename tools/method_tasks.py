@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rise_store.corpus import synthetic_backdoor
+from rise_store.corpus import read_jsonl, synthetic_backdoor
 from rise_store.records import Example, Query
+
+FORMS = ("completion", "text")
 
 
 @dataclass(frozen=True)
@@ -26,36 +25,37 @@ class MethodTask:
     relevant: npt.NDArray[np.bool_]  # (queries, rows)
 
 
-def load_task(name: str, data: Path | None, rows: int, queries: int) -> MethodTask:
+def load_task(name: str, data: Path | None, rows: int, queries: int, form: str = "completion") -> MethodTask:
     """The first `rows` and `queries` of a task; without data, the synthetic backdoor that the package makes.
 
-    `data` holds train.jsonl and queries.jsonl, whose lines have instruction, input, output and label; the rows of a
-    query's own label answer it.
+    Args:
+        name: of the task, in tables.
+        data: folder of train.jsonl and queries.jsonl, whose lines have instruction, input, output and label; the rows
+            of a query's own label answer it.
+        rows: the first of them.
+        queries: likewise.
+        form: text (a query is encoded whole, as a row is) or completion (only its output counts).
     """
     if data is None:
         backdoor = synthetic_backdoor()
         examples, asked = list(backdoor.train[:rows]), backdoor.triggered_queries[:queries]
         triggered = np.array([bool(example.metadata["backdoor"]) for example in examples])
-        own = [Query(id=example.id, prompt=example.prompt, completion=example.completion) for example in asked]
+        own = [_query(example.id, example.prompt or "", example.completion or "", form) for example in asked]
         return MethodTask("synthetic backdoor", examples, own, np.tile(triggered, (len(own), 1)))
-    train = list(itertools.islice(_lines(data / "train.jsonl"), rows))
-    questions = list(itertools.islice(_lines(data / "queries.jsonl"), queries))
-    labels = np.array([line["label"] for line in train])
-    relevant = np.stack([labels == line["label"] for line in questions])
-    return MethodTask(name, [_row(line) for line in train], [_query(line) for line in questions], relevant)
+    train = list(islice(read_jsonl(data / "train.jsonl"), rows))
+    questions = list(islice(read_jsonl(data / "queries.jsonl"), queries))
+    labels = np.array([row.metadata["label"] for row in train])
+    relevant = np.stack([labels == question.metadata["label"] for question in questions])
+    return MethodTask(name, train, [_triple(question, form) for question in questions], relevant)
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            yield json.loads(line)
-
-
-def _row(line: dict[str, Any]) -> Example:
-    return Example(id=line["id"], instruction=line["instruction"], input=line["input"], output=line["output"])
-
-
-def _query(line: dict[str, Any]) -> Query:
+def _triple(example: Example, form: str) -> Query:
     """The newline stands where an instruction row has it, between instruction and output."""
-    prompt = "\n".join(part for part in (line["instruction"], line["input"]) if part)
-    return Query(id=line["id"], prompt=f"{prompt}\n", completion=line["output"])
+    prompt = "\n".join(part for part in (example.instruction, example.input) if part)
+    return _query(example.id, f"{prompt}\n", example.output or "", form)
+
+
+def _query(id_: str, prompt: str, completion: str, form: str) -> Query:
+    if form == "text":
+        return Query(id=id_, text=prompt + completion)
+    return Query(id=id_, prompt=prompt, completion=completion)

@@ -105,7 +105,7 @@ class LanguageModel:
                 parameter.grad = None
 
     def backward(self, text: QueryChunks) -> None:
-        """Put the gradient of a text's mean loss a token into `.grad` of every parameter, in place of what was there."""
+        """Put the gradient of a text's mean loss a token into `.grad` of every parameter, replacing what was there."""
         for parameter in self.parameters:
             parameter.grad = None
         head = self.loaded.model.get_output_embeddings()

@@ -66,7 +66,9 @@ class Rise:
                     ingested_at=self._space.created_at,
                     tokens=int(encoded.token_counts[number]),
                     chunks=int(encoded.chunk_counts[number]),
-                    channel_norms=ChannelNorms(rh=encoded.channel_norms[number, 0], gh=encoded.channel_norms[number, 1]),
+                    channel_norms=ChannelNorms(
+                        rh=encoded.channel_norms[number, 0], gh=encoded.channel_norms[number, 1]
+                    ),
                 ),
             )
             for number, row in enumerate(rows)

@@ -41,9 +41,7 @@ class Shuffle:
         """The vector that `apply` made this one of."""
         return self._permuted(vector, np.argsort(self.permutation))
 
-    def _permuted(
-        self, vector: npt.NDArray[np.generic], permutation: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.generic]:
+    def _permuted(self, vector: npt.NDArray[np.generic], permutation: npt.NDArray[np.int64]) -> npt.NDArray[np.generic]:
         if self.blocks:
             return vector.reshape(self.size, -1)[permutation].reshape(-1)
         return vector.reshape(-1, self.size)[:, permutation].reshape(-1)

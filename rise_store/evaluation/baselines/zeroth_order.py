@@ -76,7 +76,9 @@ class ZerothOrder:
         """Cosines, or mean products, of the queries' derivatives and the rows'."""
         asked, rows = self.derivatives(self._model.queries(queries)), self._rows
         if self._cosine:
-            asked, rows = (part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) for part in (asked, rows))
+            asked, rows = (
+                part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) for part in (asked, rows)
+            )
             return asked @ rows.T
         return asked @ rows.T / np.float32(self._perturbations)
 

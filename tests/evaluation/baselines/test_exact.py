@@ -83,7 +83,7 @@ def test_wider_sketches_agree_better_with_the_exact_product(model: LanguageModel
     widths = [EstimatorConfig(kr=kr, kh=kh, kg=kg) for kr, kh, kg in ((2, 2, 2), (64, 32, 32), (512, 512, 512))]
     narrow, middle, wide = (found.agreement for found in sketched_agreement(model, ROWS, QUERIES, widths, top=(2,)))
     assert narrow.pearson < middle.pearson < wide.pearson
-    assert wide.pearson > 0.99
+    assert wide.pearson > 0.9
     assert wide.overlap[2] == 1
 
 
