@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import numpy as np
 from memory_model import GIB, MEMORY_METHODS, OLMO, Shape, needed_bytes, storage_table
 from method_memory import forget_peak, peak_bytes, resident_bytes
 
+from rise_store.evaluation.baselines import Method
 from rise_store.records import Example
 
 MIB = 2**20
@@ -94,7 +96,7 @@ def measure_index(method: str, folder: str, rows: int) -> dict[str, int]:
             peak = peak_bytes()
     else:
         model = LanguageModel(loaded)
-        makes = {
+        makes: dict[str, Callable[[], Method]] = {
             "loss": lambda: LossRanking(model),
             "zo-inf": lambda: ZerothOrder(model, perturbations=1),
             "rapidin": lambda: RapidIn(model),

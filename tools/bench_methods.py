@@ -36,7 +36,7 @@ from rise_store.evaluation import evaluate
 from rise_store.evaluation.baselines import Method, run_method
 from rise_store.records import EstimatorConfig, Storage
 
-SMALL = {"kr": 16, "kh": 8, "kg": 28}  # 352 coordinates
+SMALL: dict[str, Any] = {"kr": 16, "kh": 8, "kg": 28}  # 352 coordinates
 
 
 @dataclass
@@ -131,6 +131,7 @@ METHODS: dict[str, Callable[[Bench], Method]] = {
     "ek-fac": ekfac,
 }
 WITHOUT_MODEL = {"bm25", "length"}
+MARKERS = "osD^v"  # of the plots, one for ten methods
 PACKAGES = {"bm25": "bm25s", "ek-fac": "kronfluence"}
 
 
@@ -229,22 +230,17 @@ def plot(report: dict[str, Any], folder: Path) -> list[Path]:
         ("bytes_per_row", "bytes a row in the index", "quality_bytes.png"),
         ("index_seconds", "seconds to index", "quality_time.png"),
     ):
-        figure = Figure(figsize=(8, 5), layout="constrained")
+        figure = Figure(figsize=(9, 5), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
-        for row in measured:
+        for number, row in enumerate(measured):
             value = row["quality"][name]
-            own = row["method"].startswith("rise")
             spread = None
             if value["low"] is not None:
                 spread = [[value["value"] - value["low"]], [value["high"] - value["value"]]]
             axes.errorbar(
-                max(row[field], 1e-3), value["value"], yerr=spread, fmt="o" if own else "s", capsize=2,
-                color="tab:blue" if own else "tab:gray", elinewidth=0.8,
-            )  # fmt: skip
-            axes.annotate(
-                row["method"], (max(row[field], 1e-3), value["value"]), xytext=(5, 4), textcoords="offset points",
-                fontsize=8,
+                max(row[field], 1e-3), value["value"], yerr=spread, fmt=MARKERS[number // 10], color=f"C{number % 10}",
+                capsize=2, elinewidth=0.8, label=row["method"],
             )  # fmt: skip
         axes.set_xscale("log")
         axes.set_ylim(-0.02, 1.05)
@@ -252,6 +248,7 @@ def plot(report: dict[str, Any], folder: Path) -> list[Path]:
         axes.set_ylabel(f"{name}, mean of queries with 95 % interval")
         axes.set_title(f"{report['task']}: {report['rows']} rows, {report['queries']} queries, {report['model']}")
         axes.grid(alpha=0.3)
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)
         paths.append(folder / file)
         figure.savefig(paths[-1], dpi=150)
     return paths

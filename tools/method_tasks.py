@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -26,27 +27,32 @@ class MethodTask:
 
 
 def load_task(name: str, data: Path | None, rows: int, queries: int, form: str = "completion") -> MethodTask:
-    """The first `rows` and `queries` of a task; without data, the synthetic backdoor that the package makes.
+    """Rows and queries of a task; without data, the synthetic backdoor that the package makes.
 
     Args:
         name: of the task, in tables.
         data: folder of train.jsonl and queries.jsonl, whose lines have instruction, input, output and label; the rows
             of a query's own label answer it.
         rows: the first of them.
-        queries: likewise.
+        queries: so many, evenly spread over the file, whose halves may be of different labels.
         form: text (a query is encoded whole, as a row is) or completion (only its output counts).
     """
     if data is None:
         backdoor = synthetic_backdoor()
-        examples, asked = list(backdoor.train[:rows]), backdoor.triggered_queries[:queries]
+        examples, triggers = list(backdoor.train[:rows]), backdoor.triggered_queries[:queries]
         triggered = np.array([bool(example.metadata["backdoor"]) for example in examples])
-        own = [_query(example.id, example.prompt or "", example.completion or "", form) for example in asked]
+        own = [_query(example.id, example.prompt or "", example.completion or "", form) for example in triggers]
         return MethodTask("synthetic backdoor", examples, own, np.tile(triggered, (len(own), 1)))
-    train = list(islice(read_jsonl(data / "train.jsonl"), rows))
-    questions = list(islice(read_jsonl(data / "queries.jsonl"), queries))
+    train, asked = list(islice(_lines(data / "train.jsonl"), rows)), list(_lines(data / "queries.jsonl"))
+    count = min(queries, len(asked))
+    questions = [asked[i * len(asked) // count] for i in range(count)]
     labels = np.array([row.metadata["label"] for row in train])
     relevant = np.stack([labels == question.metadata["label"] for question in questions])
     return MethodTask(name, train, [_triple(question, form) for question in questions], relevant)
+
+
+def _lines(path: Path) -> Iterator[Example]:
+    return (row for row in read_jsonl(path) if isinstance(row, Example))
 
 
 def _triple(example: Example, form: str) -> Query:

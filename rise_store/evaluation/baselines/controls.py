@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rise_store.evaluation.baselines.method import Array
-from rise_store.evaluation.baselines.model import LanguageModel
 from rise_store.records import Example, Query
+
+if TYPE_CHECKING:
+    from rise_store.evaluation.baselines.model import LanguageModel
 
 
 class LossRanking:

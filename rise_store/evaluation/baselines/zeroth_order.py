@@ -19,6 +19,7 @@ from rise_store.records import Example, Query
 from rise_store.signature import QueryChunks
 
 PERTURBATIONS = 16
+_EPSILON = 1e-12
 
 
 class ZerothOrder:
@@ -75,12 +76,12 @@ class ZerothOrder:
     def scores(self, queries: Sequence[Query]) -> Array:
         """Cosines, or mean products, of the queries' derivatives and the rows'."""
         asked, rows = self.derivatives(self._model.queries(queries)), self._rows
+        divisors = np.full((len(asked), len(rows)), self._perturbations, np.float32)
         if self._cosine:
-            asked, rows = (
-                part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) for part in (asked, rows)
-            )
-            return asked @ rows.T
-        return asked @ rows.T / np.float32(self._perturbations)
+            lengths = np.linalg.norm(asked, axis=1)[:, None] * np.linalg.norm(rows, axis=1)
+            divisors = np.maximum(lengths, _EPSILON).astype(np.float32)
+        scores: Array = asked @ rows.T / divisors
+        return scores
 
     def derivatives(self, texts: Sequence[QueryChunks]) -> Array:
         """The derivative of each text's mean loss along each perturbation, (n, perturbations) float32."""
