@@ -18,11 +18,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from memory_model import GIB, MEMORY_METHODS, OLMO, Shape, needed_bytes, storage_table
+from memory_model import GIB, HOST, MEMORY_METHODS, OLMO, Shape, needed_bytes, storage_table
 from method_memory import forget_peak, peak_bytes, resident_bytes
 
 from rise_store.evaluation.baselines import Method
@@ -60,7 +62,8 @@ def save_random_model(shape: Shape, folder: Path) -> None:
         num_key_value_heads=shape.key_heads,
         tie_word_embeddings=False,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    with redirect_stderr(StringIO()):  # its progress bar
+        LlamaForCausalLM(config).save_pretrained(folder)
     words = Tokenizer(models.WordLevel({f"w{i}": i for i in range(shape.vocabulary)}, unk_token="w0"))
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     PreTrainedTokenizerFast(tokenizer_object=words, unk_token="w0").save_pretrained(folder)
@@ -152,7 +155,7 @@ def extrapolate(itemsize: int) -> list[dict[str, Any]]:
     for shape in OLMO:
         for method in MEMORY_METHODS:
             parts = needed_bytes(method, shape, itemsize)
-            total = sum(parts.values())
+            total = sum(size for name, size in parts.items() if not name.startswith(HOST))
             fits = [name for name, size in DEVICES.items() if total <= size]
             found.append(
                 {
@@ -161,7 +164,8 @@ def extrapolate(itemsize: int) -> list[dict[str, Any]]:
                     "method": method,
                     "itemsize": itemsize,
                     "parts": parts,
-                    "total_bytes": total,
+                    "device_bytes": total,
+                    "host_bytes": sum(parts.values()) - total,
                     "fits": fits,
                 }
             )
@@ -228,7 +232,7 @@ def plot(report: dict[str, Any], folder: Path) -> Path:
     colours = dict(zip(MEMORY_METHODS, ("tab:blue", "tab:green", "tab:red", "tab:orange", "tab:purple"), strict=True))
     for method in MEMORY_METHODS:
         large = [row for row in report["extrapolated"] if row["method"] == method and row["itemsize"] == 2]
-        x, y = [row["parameters"] for row in large], [row["total_bytes"] / GIB for row in large]
+        x, y = [row["parameters"] for row in large], [row["device_bytes"] / GIB for row in large]
         axes.plot(x, y, "o--", color=colours[method], label=f"{method} (arithmetic, bfloat16)")
     for method, kind in MEASURED.items():
         own = [row for row in report["measured"] if row["method"] == method]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 GIB = 2**30
 TOKENS = 256  # of the chunk in flight
 FLOAT32 = 4
+HOST = "in host memory: "  # begins the name of a part that a GPU need not hold
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def needed_bytes(method: str, shape: Shape, itemsize: int) -> dict[str, int]:
     elif method == "RapidIn":
         parts["gradient"] = p * itemsize
         parts["activations"] = shape.backward_bytes(itemsize)
-        parts["projection table, 3 bytes a parameter"] = 3 * p
+        parts[f"{HOST}projection table, 3 bytes a parameter"] = 3 * p
     elif method == "full gradient":
         parts["gradient"] = p * itemsize
         parts["activations"] = shape.backward_bytes(itemsize)

@@ -32,12 +32,21 @@ class EKFAC:
 
     name = "ek-fac"
 
-    def __init__(self, model: LanguageModel, folder: Path, *, batch: int = 4, query_rank: int | None = 32) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        folder: Path,
+        *,
+        strategy: str = "ekfac",
+        batch: int = 4,
+        query_rank: int | None = 32,
+    ) -> None:
         """Wrap a model.
 
         Args:
             model: which the package takes over.
             folder: where the package writes factors and scores.
+            strategy: the package's name for H: ekfac, kfac, diagonal, or identity for products of gradients.
             batch: chunks of a batch.
             query_rank: rank to which a query's gradient of a layer is cut, so that all queries fit into memory; None
                 for whole gradients, one batch of queries at a time.
@@ -51,6 +60,7 @@ class EKFAC:
             raise InputError("EK-FAC needs the package kronfluence: pip install kronfluence") from error
         self._model = model
         self._folder = folder
+        self._strategy = strategy
         self._batch = batch
         self._query_rank = query_rank
         self._task = _task(model)
@@ -77,7 +87,7 @@ class EKFAC:
             factors_name=_FACTORS,
             dataset=_Chunks(self._rows),
             per_device_batch_size=self._batch,
-            factor_args=FactorArguments(strategy="ekfac", use_empirical_fisher=True),
+            factor_args=FactorArguments(strategy=self._strategy, use_empirical_fisher=True),
             overwrite_output_dir=True,
         )
 
