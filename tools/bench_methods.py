@@ -113,6 +113,12 @@ def ekfac(bench: Bench) -> Method:
     return EKFAC(bench.model, bench.scratch)
 
 
+def trackstar(bench: Bench) -> Method:
+    from rise_store.evaluation.baselines.trackstar import TrackStar
+
+    return TrackStar(bench.model, bench.scratch)
+
+
 METHODS: dict[str, Callable[[Bench], Method]] = {
     "bm25": bm25,
     "length": length,
@@ -129,10 +135,11 @@ METHODS: dict[str, Callable[[Bench], Method]] = {
     "rapidin": rapidin,
     "zo-inf": zo_inf,
     "ek-fac": ekfac,
+    "trackstar": trackstar,
 }
 WITHOUT_MODEL = {"bm25", "length"}
 MARKERS = "osD^v"  # of the plots, one for ten methods
-PACKAGES = {"bm25": "bm25s", "ek-fac": "kronfluence"}
+PACKAGES = {"bm25": "bm25s", "ek-fac": "kronfluence", "trackstar": "bergson"}
 
 
 def run_child(args: argparse.Namespace, task: MethodTask) -> dict[str, Any]:
