@@ -1,7 +1,7 @@
 """Quality, time, storage and memory of every method, on the same rows, queries and model in one run.
 
     python tools/bench_methods.py                                           # the package's own backdoor, SmolLM2-135M
-    python tools/bench_methods.py --task howdy --data DIR --rows 300 --queries 30 --json out.json --plots DIR
+    python tools/bench_methods.py --task howdy --data DIR --rows 200 --queries 20 --json out.json --plots DIR
     python tools/bench_methods.py --methods bm25 rise rapidin --model MODEL
 
 DIR holds train.jsonl and queries.jsonl (instruction, input, output, label). Each method runs in a process of its own:
@@ -265,8 +265,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", default="howdy", help="name of the task in tables (default: %(default)s)")
     parser.add_argument("--data", type=Path, help="folder of train.jsonl and queries.jsonl (default: a synthetic task)")
-    parser.add_argument("--rows", type=int, default=300, help="training rows (default: %(default)s)")
-    parser.add_argument("--queries", type=int, default=30, help="queries (default: %(default)s)")
+    parser.add_argument("--rows", type=int, default=200, help="training rows (default: %(default)s)")
+    parser.add_argument("--queries", type=int, default=20, help="queries (default: %(default)s)")
     parser.add_argument("--query-form", choices=FORMS, default="completion",
                         help="what of a query counts: its output, or all of it (default: %(default)s)")  # fmt: skip
     parser.add_argument("--model", help="hub name, folder or GGUF file (default: SmolLM2-135M)")

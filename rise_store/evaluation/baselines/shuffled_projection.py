@@ -12,6 +12,7 @@ gigabytes for every row. What that costs is 3 bytes a coordinate for the table.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,14 +92,19 @@ class ShuffledProjection:
 
     def __call__(self, parts: Sequence[Tensor]) -> Tensor:
         """Project a vector that comes in parts, whose coordinates follow one another: -> (width,) float32."""
-        out = torch.zeros(self.width)
+        blocks = []
         start = 0
         for part in parts:
             flat = part.reshape(-1)
-            for first in range(0, len(flat), _BLOCK):
-                values = flat[first : first + _BLOCK].to("cpu", torch.float32)
-                place = slice(start + first, start + first + len(values))
-                groups = torch.from_numpy(self.groups[place].astype(np.int64))
-                out.index_add_(0, groups, values * torch.from_numpy(self.signs[place]))
+            blocks += [(start + first, flat[first : first + _BLOCK]) for first in range(0, len(flat), _BLOCK)]
             start += len(flat)
-        return out
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:  # adding to groups takes one thread of torch's
+            return sum(pool.map(self._add, blocks), torch.zeros(self.width))
+
+    def _add(self, block: tuple[int, Tensor]) -> Tensor:
+        """What coordinates from `start` on add to the groups, (width,)."""
+        start, part = block
+        place = slice(start, start + len(part))
+        groups = torch.from_numpy(self.groups[place].astype(np.int64))
+        values = part.to("cpu", torch.float32) * torch.from_numpy(self.signs[place])
+        return torch.zeros(self.width).index_add_(0, groups, values)

@@ -57,7 +57,7 @@ class TrackStar:
     @property
     def bytes_per_row(self) -> float:
         """`projection^2` float32 a layer."""
-        return 4.0 * self._rows.shape[1]
+        return 4.0 * int(self._rows.shape[1])
 
     def index(self, rows: Sequence[Example]) -> None:
         """A backward pass a chunk, and the square roots of the layers' second moments."""
