@@ -1,17 +1,36 @@
-"""How `AttributionStore` makes a checked search of what is asked, and the presets that searches take settings from."""
+"""What `AttributionStore` does between a question and its answer: presets, searches, sets of queries, stability."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from typing_extensions import Unpack
 
-from rise_store.encoders import LoadOptions, choose_space
-from rise_store.records import Preset, Query
-from rise_store.retrieval import Search, SearchOptions, SecondMoments, Where
+from rise_store.encoders import Encoders, LoadOptions, choose_space
+from rise_store.errors import ConfigError
+from rise_store.records import AttributionResult, Fusion, Preset, Query, QuerySet, validated
+from rise_store.retrieval import (
+    ScoringOptions,
+    Search,
+    SearchOptions,
+    SecondMoments,
+    Where,
+    attribute,
+    query_signatures,
+    resolve_scoring,
+)
+from rise_store.retrieval.attribute import attribute_with_ids
+from rise_store.retrieval.fusion import check_fusion, make_set, reciprocal_ranks
 from rise_store.retrieval.presets import delete_preset, find_preset, read_presets, save_preset
+from rise_store.retrieval.resample import Resampler
+from rise_store.retrieval.stability import Bootstrap, BootstrapProgress, with_stability
+from rise_store.seed_agreement import seed_agreements
 from rise_store.store import Backend, Collection
+
+if TYPE_CHECKING:
+    from rise_store.signature import SignatureEncoder
 
 
 class AskOptions(SearchOptions, LoadOptions, total=False):
@@ -21,9 +40,10 @@ class AskOptions(SearchOptions, LoadOptions, total=False):
 
 
 class Asking:
-    """Searches and presets: the part of `AttributionStore` that everything which asks the store shares."""
+    """Presets, searches and sets of queries: the part of `AttributionStore` that all questions share."""
 
     _backend: Backend
+    _encoders: Encoders
     _second_moments: SecondMoments
 
     def presets(self) -> list[Preset]:
@@ -44,14 +64,83 @@ class Asking:
         preset = preset.model_copy(update={"space": space.fingerprint})
         return save_preset(self._backend.catalogue(), preset, space)
 
+    def save_settings(
+        self, name: str, *, note: str = "", space: str | None = None, **settings: Unpack[ScoringOptions]
+    ) -> Preset:
+        """Keep settings, written as those of a query are, under a name; what was kept.
+
+        Args:
+            name: letters, digits, dots, dashes and underscores.
+            note: where the settings come from, for people.
+            space: fingerprint of the space (its beginning is enough), when the store has several.
+            settings: metric, weights, lambdas and precondition, see `ScoringOptions`.
+
+        Raises:
+            ConfigError: a name that cannot be one, or settings that do not fit each other, or the space.
+        """
+        chosen = choose_space(self._backend, space)
+        scoring, alpha = resolve_scoring(chosen, settings)
+        fields: dict[str, Any] = {"name": name, "space": chosen.fingerprint, "note": note, "precondition": alpha}
+        fields |= {"metric": scoring.metric, "weights": scoring.weights, "lambdas": scoring.lambdas}
+        return save_preset(self._backend.catalogue(), validated(Preset, "preset", fields), chosen)
+
     def delete_preset(self, name: str) -> Preset:
         """Forget a preset; what it was. `InputError` where there is none of the name."""
         return delete_preset(self._backend.catalogue(), name)
 
+    def attribute_set(
+        self,
+        queries: Sequence[Query],
+        fusion: Fusion = "mean",
+        *,
+        id: str = "",
+        k: int | None = None,
+        offset: int = 0,
+        where: Where = (),
+        model: str | Path | SignatureEncoder | None = None,
+        space: str | None = None,
+        bootstrap: int | None = None,
+        seed: int = 0,
+        progress: BootstrapProgress | None = None,
+        **options: Unpack[AskOptions],
+    ) -> AttributionResult:
+        """Answer many queries as one.
+
+        Args:
+            queries: what is asked; none with a filter or a k of its own.
+            fusion: mean: one search with the mean of the signatures; rrf: examples by the sum of `1 / (60 + rank)` over
+                the exact rankings of all queries, each down to rank 1,000, where `min_score` is one of such sums.
+            id: a name of the set.
+            k: how many examples to return; by default 10, or all where fewer are stored.
+            offset: how many of the best to pass over first.
+            where: as for `attribute_all`, which has the other arguments and the errors.
+            model: where to load the model from, when it is not where the space says; or an encoder.
+            space: fingerprint of the space (its beginning is enough), when the store has several.
+            bootstrap: how often to draw the positions of every query anew, under fusion mean.
+            seed: of these draws.
+            progress: is told how many draws were answered, and of all of them.
+            options: see `AskOptions`.
+
+        Raises:
+            InputError: no queries, or one with a filter or a k of its own.
+        """
+        asked = make_set(queries, fusion, id)
+        collection = self._backend.open_collection(choose_space(self._backend, space).fingerprint)
+        search, loading = self._search(collection, [asked], options, k=k, offset=offset, where=where)
+        drawn = Bootstrap.plan(search, bootstrap, seed)
+        if asked.fusion == "rrf":
+            check_fusion(search)
+            if drawn is not None:
+                raise ConfigError("bootstrap goes with fusion mean, which is one search; leave it out under rrf")
+        encoder = self._encoders.of_space(collection.space, model, loading)
+        if asked.fusion == "rrf":
+            return reciprocal_ranks(search, query_signatures(encoder, queries))
+        return self._answers(search, encoder, drawn, progress)[0]
+
     def _search(
         self,
         collection: Collection,
-        queries: Sequence[Query],
+        queries: Sequence[Query | QuerySet],
         options: AskOptions,
         *,
         k: int | None = None,
@@ -64,7 +153,7 @@ class Asking:
             InputError: the store has no such preset.
             RiseStoreError: see `Search.plan`.
         """
-        searching, loading = split_options(**options)
+        searching, loading = split_options(options)
         name = options.get("preset")
         preset = None if name is None else find_preset(self._backend.catalogue(), name)
         search = Search.plan(
@@ -79,9 +168,38 @@ class Asking:
         )
         return search, loading
 
+    def _answers(
+        self,
+        search: Search,
+        encoder: SignatureEncoder,
+        bootstrap: Bootstrap | None = None,
+        progress: BootstrapProgress | None = None,
+    ) -> list[AttributionResult]:
+        """The answers of a search, with their stability where that is asked for."""
+        signatures = query_signatures(encoder, [question.query for question in search.questions])
+        if bootstrap is None:
+            return attribute(search, signatures)
+        answers = attribute_with_ids(search, signatures)
+        found = [answer for answer, _ in answers]
+        agreements = seed_agreements(self._backend, search, encoder, found, self._second_moments)
+        total, done, results = bootstrap.resamples * len(answers), 0, []
 
-def split_options(**options: Unpack[AskOptions]) -> tuple[SearchOptions, LoadOptions]:
-    """Options of the search, and options of loading the model."""
-    keys = SearchOptions.__optional_keys__, LoadOptions.__optional_keys__
-    parts: list[dict[str, Any]] = [{key: value for key, value in options.items() if key in own} for own in keys]
+        def tell(resamples: int) -> None:
+            nonlocal done
+            done += resamples
+            if progress is not None:
+                progress(done, total)
+
+        for asked, (answer, ids), seeds in zip(search.questions, answers, agreements, strict=True):
+            resampler = Resampler(encoder, asked.query)
+            results.append(with_stability(search, asked, answer, ids, resampler, bootstrap, seeds, tell))
+        return results
+
+
+def split_options(options: AskOptions) -> tuple[SearchOptions, LoadOptions]:
+    """Options of the search, and all others but `preset`, which are of loading the model."""
+    parts: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+    for name, value in options.items():
+        if name != "preset":
+            parts[name not in SearchOptions.__optional_keys__][name] = value
     return cast(SearchOptions, parts[0]), cast(LoadOptions, parts[1])

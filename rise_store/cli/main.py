@@ -11,13 +11,16 @@ from typing import Any
 import click
 
 from rise_store.cli.annotate import annotate
+from rise_store.cli.calibrate import calibrate
 from rise_store.cli.completion import completion
 from rise_store.cli.datasets import datasets, register
 from rise_store.cli.delete import compact, delete
 from rise_store.cli.demo import demo
+from rise_store.cli.evaluate import eval_
 from rise_store.cli.index import index
 from rise_store.cli.info import info
 from rise_store.cli.ingest import ingest
+from rise_store.cli.presets import presets
 from rise_store.cli.preview import preview
 from rise_store.cli.query import query
 from rise_store.cli.recall import recall
@@ -63,7 +66,10 @@ cli.add_command(tombstones)
 for command in (ingest, query, info, verify, snapshot, restore, signatures, demo, completion, recall, index):
     cli.add_command(command)
 cli.add_command(watch)
+for command in (eval_, calibrate):
+    cli.add_command(command)
 cli.add_command(preview)
+cli.add_command(presets)
 for command in (delete, compact, annotate, export, import_, migrate):
     cli.add_command(command)
 for command in (register, datasets, runs, run):

@@ -6,7 +6,7 @@ import csv
 import io
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rise_store.cli import output_stability
 from rise_store.profiles import describe_storage
 from rise_store.records import (
     ApproximateSearch,
@@ -85,7 +86,8 @@ def print_result(out: Console, result: AttributionResult) -> None:
     """One answer as a table: rank, score, each channel's share of it, where the example is from, its text."""
     print_query(out, result.query)
     table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
-    for name in ("#", "score", "RH", "GH"):
+    more = () if result.stability is None else output_stability.COLUMNS
+    for name in ("#", "score", "RH", "GH", *more):
         table.add_column(name, justify="right", no_wrap=True, min_width=max(2, len(name)))
     for name, width in (("dataset", 18), ("licence", 14), ("example", 24)):
         table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=width, min_width=8)
@@ -95,6 +97,7 @@ def print_result(out: Console, result: AttributionResult) -> None:
             str(hit.rank),
             f"{hit.score:.4f}",
             *shares(hit),
+            *(() if result.stability is None else output_stability.cells(hit, result.stability)),
             Text(hit.dataset),
             Text(hit.license or "-"),
             Text(hit.example_id),
@@ -103,7 +106,10 @@ def print_result(out: Console, result: AttributionResult) -> None:
     out.print(table)
     among = f"of {result.candidates} examples" + (f" where {result.where}" if result.where else "")
     shown = f"{len(result.results)} {among}{how_searched(result)}"
-    out.print(Text(f"{shown}; RH and GH are each channel's share of the score\n", style="dim"))
+    out.print(Text(f"{shown}; RH and GH are each channel's share of the score", style="dim"))
+    if result.stability is not None:
+        output_stability.print_stability(out, result.stability)
+    out.print()
 
 
 def print_query(out: Console, query: Query | QuerySet) -> None:
@@ -126,6 +132,8 @@ def how_searched(answer: AttributionResult | AttributionGroups) -> str:
         notes.append(f"metric {answer.metric}" + (f" (rh={lambdas.rh:g},gh={lambdas.gh:g})" if lambdas else ""))
     if answer.precondition is not None:
         notes.append(f"preconditioned, alpha {answer.precondition:g}")
+    if answer.preset is not None:
+        notes.append(f"preset {answer.preset}")
     if answer.approximate is not None:
         notes.append(f"approximate: {describe_search(answer.approximate)}")
     return "".join(f", {note}" for note in notes)
@@ -231,13 +239,14 @@ def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items()) or "-"
 
 
-def _csv(results: Iterable[AttributionResult]) -> str:
+def _csv(results: Sequence[AttributionResult]) -> str:
     out = io.StringIO()
-    writer = csv.DictWriter(out, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
+    more = output_stability.FIELDS if any(result.stability is not None for result in results) else ()
+    writer = csv.DictWriter(out, CSV_COLUMNS + more, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for number, result in enumerate(results, 1):
         for hit in result.results:
-            row = hit.model_dump(mode="json") | hit.channels.model_dump()
+            row = hit.model_dump(mode="json") | hit.channels.model_dump() | output_stability.fields(hit)
             row["metadata"] = orjson.dumps(hit.metadata).decode()
             writer.writerow(row | {"query": result.query.id or number})
     return out.getvalue()

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, get_args
+
 import click
 from typing_extensions import Unpack
 
@@ -16,10 +21,12 @@ from rise_store.cli.options import (
 )
 from rise_store.cli.output import echo_results
 from rise_store.cli.output_groups import echo_groups
-from rise_store.cli.progress import working
+from rise_store.cli.progress import search_bar, working
 from rise_store.corpus import read_queries
 from rise_store.errors import ConfigError
+from rise_store.records import AttributionResult, Fusion, Query
 from rise_store.retrieval.groups import DEFAULT_OVER
+from rise_store.retrieval.stability import RESAMPLES, BootstrapProgress
 
 
 @click.command()
@@ -28,10 +35,23 @@ from rise_store.retrieval.groups import DEFAULT_OVER
 @click.option("--completion", metavar="TEXT", help="What the model answered; only its tokens count.")
 @click.option("--text", metavar="TEXT", help="A text to attribute as a whole.")
 @click.option(
+    "--against",
+    metavar="TEXT",
+    help="Another completion (or text, with --text): ask what explains the one rather than this.",
+)
+@click.option("--against-prompt", metavar="TEXT", help="Prompt of --against.  [default: --prompt]")
+@click.option(
     "--file",
     "file_",
     metavar="FILE",
-    help='JSON Lines of queries: "prompt" with "completion" (or "generation"), or a text; optional "id", "where", "k".',
+    help='JSON Lines of queries: "prompt" with "completion" (or "generation"), or a text; optional "id", "where", "k", '
+    '"against", "against_prompt".',
+)
+@click.option(
+    "--fuse",
+    type=click.Choice(get_args(Fusion)),
+    help="Answer the queries of --file as one, by their mean signature, or by reciprocal-rank fusion of their rankings."
+    "  [default: each by itself]",
 )
 @click.option(
     "-k", type=int, metavar="K", help="How many examples to show.  [default: 10, or all where fewer are stored]"
@@ -52,6 +72,18 @@ from rise_store.retrieval.groups import DEFAULT_OVER
     metavar="N",
     help=f"How many of the best examples the shares are of, or all.  [default: {DEFAULT_OVER}]",
 )
+@click.option(
+    "--bootstrap",
+    type=int,
+    is_flag=False,
+    flag_value=RESAMPLES,
+    metavar="[N]",
+    help="Draw the positions of the query anew N times, and show how stable the answer is.  "
+    f"[default: not; {RESAMPLES} without N]",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="SEED", help="Of --bootstrap."
+)
 @click.option("--approximate", is_flag=True, help="Search faster and miss some, where the space is stored for it.")
 @click.option(
     "--oversampling", type=float, metavar="F", help="Of an approximate search: rescore F times K.  [default: 4]"
@@ -66,12 +98,17 @@ def query(
     prompt: str | None,
     completion: str | None,
     text: str | None,
+    against: str | None,
+    against_prompt: str | None,
     file_: str | None,
+    fuse: Fusion | None,
     k: int | None,
     offset: int,
     where: tuple[str, ...],
     group_by: str | None,
     group_over: str | None,
+    bootstrap: int | None,
+    seed: int,
     model: str | None,
     space: str | None,
     format_: str,
@@ -85,37 +122,71 @@ def query(
     \b
     Examples:
       rise-store query --store my-store --prompt "Who wrote it?" --completion "Ada did." -k 5
+      rise-store query --store my-store --prompt "Who wrote it?" --completion "Ada did." --against "Grace did."
       rise-store query --store my-store --text "Ada wrote it." --where license=MIT --weights rh=1,gh=0.5
       rise-store query --store my-store --text "Ada wrote it." --where 'tokens >= 50 and not topic in (spam, ads)'
+      rise-store query --store my-store --text "Ada wrote it." --precondition 0.01 --bootstrap
       rise-store query --store my-store --text "Ada wrote it." --group-by license --group-over all
       rise-store query --store my-store --file answers.jsonl --format jsonl
+      rise-store query --store my-store --file answers.jsonl --fuse rrf -k 20
     """
-    if file_ is not None and (prompt, completion, text) != (None, None, None):
-        raise click.UsageError("--file goes without --prompt, --completion and --text")
+    asked = {"prompt": prompt, "completion": completion, "text": text}
+    other = {"against": against, "against_prompt": against_prompt}
+    if file_ is not None and any(value is not None for value in (asked | other).values()):
+        raise click.UsageError("--file goes without --prompt, --completion, --text and --against, which its rows state")
     if group_by is not None and (k is not None or offset):
         raise click.UsageError("--group-by goes without -k and --offset; --group-over says how many examples it takes")
+    if group_by is not None and (fuse is not None or bootstrap is not None):
+        raise click.UsageError("--group-by goes without --fuse and --bootstrap")
     if group_by is None and group_over is not None:
         raise click.UsageError("--group-over goes with --group-by")
+    if fuse is not None and file_ is None:
+        raise click.UsageError("--fuse goes with --file")
     if file_ is not None:
         queries = read_queries(file_)
-    elif (prompt, completion, text) == (None, None, None):
+    elif not any(value is not None for value in asked.values()):
         raise click.UsageError("give --prompt with --completion, or --text, or --file")
     else:
-        queries = [make_query(prompt=prompt, completion=completion, text=text)]
+        queries = [make_query(**asked, **other)]
     many = file_ is not None
-    with AttributionStore.open(store, create=False) as opened, working("loading the model and searching"):
+    with AttributionStore.open(store, create=False) as opened, _progress(bootstrap) as progress:
         if group_by is not None:
             groups = opened.influence_by(
                 group_by, queries, over=_over(group_over), where=where, model=model, space=space, **options
             )
         else:
-            results = opened.attribute_all(
-                queries, k=k, offset=offset, where=where, model=model, space=space, **options
+            ask = opened.attribute_all if fuse is None else partial(_fused, opened, fuse)
+            results = ask(
+                queries,
+                k=k,
+                offset=offset,
+                where=where,
+                model=model,
+                space=space,
+                bootstrap=bootstrap,
+                seed=seed,
+                progress=progress,
+                **options,
             )
     if group_by is not None:
         echo_groups(groups, format_, many=many)
     else:
-        echo_results(results, format_, many=many)
+        echo_results(results, format_, many=many and fuse is None)
+
+
+def _fused(store: AttributionStore, fusion: Fusion, queries: list[Query], **asked: Any) -> list[AttributionResult]:
+    return [store.attribute_set(queries, fusion, **asked)]
+
+
+@contextmanager
+def _progress(bootstrap: int | None) -> Iterator[BootstrapProgress | None]:
+    what = "loading the model and searching"
+    if bootstrap is None:
+        with working(what):
+            yield None
+    else:
+        with search_bar(what) as progress:
+            yield progress
 
 
 def _over(value: str | None) -> int | None:

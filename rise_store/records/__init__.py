@@ -1,6 +1,7 @@
 """The typed records that the library takes and returns; `schemas/` is generated from them."""
 
 from rise_store.records.base import Metadata, Record, validated
+from rise_store.records.calibration import CalibrationFold, CalibrationReport, Settings
 from rise_store.records.datasets import CollectionPeriod, Dataset, RegisteredDataset
 from rise_store.records.demo import DemoAnswer, DemoReport
 from rise_store.records.evaluation import Difference, Evaluation, Measure, StoreEvaluation
@@ -55,6 +56,7 @@ from rise_store.records.spaces import (
     Storage,
     StoreInfo,
 )
+from rise_store.records.stability import HitStability, SeedAgreement, Stability
 from rise_store.records.tombstones import TombstoneReport, TombstoneSet
 from rise_store.records.verification import VerifyCheck, VerifyProblem, VerifyReport
 from rise_store.records.watching import WatchedFile, WatchLag, WatchState, WatchStatus
@@ -65,6 +67,8 @@ __all__ = [
     "Attribution",
     "AttributionGroups",
     "AttributionResult",
+    "CalibrationFold",
+    "CalibrationReport",
     "ChannelNorms",
     "ChannelScores",
     "CollectionPeriod",
@@ -82,6 +86,7 @@ __all__ = [
     "ExportReport",
     "FieldIndex",
     "Fusion",
+    "HitStability",
     "ImportReport",
     "InfluenceShare",
     "IngestReport",
@@ -110,6 +115,8 @@ __all__ = [
     "Run",
     "RunCheck",
     "RunState",
+    "SeedAgreement",
+    "Settings",
     "SignatureFile",
     "SnapshotFile",
     "SnapshotManifest",
@@ -117,6 +124,7 @@ __all__ = [
     "SourceManifest",
     "Space",
     "SpaceInfo",
+    "Stability",
     "Storage",
     "StoreEvaluation",
     "StoreInfo",

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from rise_store.records.base import Metadata, Record
 from rise_store.records.examples import RowOrigin
+from rise_store.records.stability import HitStability, Stability
 
 Metric = Literal["dot", "cosine", "paper"]
 
@@ -79,7 +80,9 @@ class Query(Record):
         pair = self.prompt is not None or self.completion is not None
         if pair == (self.text is not None) or (pair and not self.completion):
             raise ValueError("a query is either a text, or a prompt with a completion")
-        if self.against_prompt is not None and not self.against:
+        if self.against == "":
+            raise ValueError("against is empty; give what the model might have answered instead")
+        if self.against_prompt is not None and self.against is None:
             raise ValueError("against_prompt goes with against, the completion that follows it")
         return self
 
@@ -108,7 +111,10 @@ class QuerySet(Record):
 
 
 class ChannelScores(Record):
-    """What each channel adds to a score; the two add up to it."""
+    """What each channel adds to a score; the two add up to it.
+
+    Under fusion rrf a query adds 1 / (60 + rank), which is split as `abs(rh) : abs(gh)` of the score behind the rank.
+    """
 
     rh: float
     gh: float
@@ -118,7 +124,9 @@ class Attribution(Record):
     """One training example in the ranked answer to a query."""
 
     rank: int = Field(description="1 is the most influential")
-    score: float = Field(description="of the query's signature and the example's, as the metric has it")
+    score: float = Field(
+        description="of the query's signature and the example's, as the metric has it; under fusion rrf, see `ranks`"
+    )
     channels: ChannelScores
     example_id: str
     dataset: str
@@ -132,6 +140,11 @@ class Attribution(Record):
     vanished_in: str | None = Field(
         None, description="version of the dataset that has the example no more; null: it was there in the latest"
     )
+    ranks: tuple[int | None, ...] | None = Field(
+        None,
+        description="under fusion rrf, by query of the set; the score is the sum of 1 / (60 + rank); null: over 1,000",
+    )
+    stability: HitStability | None = Field(None, description="under resampled positions of the query")
 
 
 class AttributionResult(Record):
@@ -150,3 +163,4 @@ class AttributionResult(Record):
     min_score: float | None = Field(None, description="examples that score less were left out")
     precondition: float | None = Field(None, description="alpha of the preconditioning; null: there was none")
     preset: str | None = Field(None, description="name of the preset that settings were taken from")
+    stability: Stability | None = Field(None, description="under resampled positions of the query; null: not asked for")

@@ -1,6 +1,7 @@
 """Queries: metrics, weights, filters, ranked answers, influence by group, and the audit of approximate search."""
 
 from rise_store.retrieval.attribute import attribute
+from rise_store.retrieval.combine import query_signatures
 from rise_store.retrieval.groups import check_over, group_field, influence
 from rise_store.retrieval.indexes import create_index, list_indexes
 from rise_store.retrieval.metrics import Scoring
@@ -33,6 +34,7 @@ __all__ = [
     "measure_recall",
     "parse_weights",
     "parse_where",
+    "query_signatures",
     "resolve_scoring",
     "scan_scores",
     "score_rows",

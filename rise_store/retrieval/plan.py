@@ -12,7 +12,7 @@ import numpy.typing as npt
 from typing_extensions import Unpack
 
 from rise_store.errors import ConfigError, RiseStoreError, StoreError
-from rise_store.records import ApproximateSearch, Preset, Query
+from rise_store.records import ApproximateSearch, Preset, Query, QuerySet
 from rise_store.retrieval.approximate import choose_approximation
 from rise_store.retrieval.metrics import Scoring
 from rise_store.retrieval.precondition import Preconditioner
@@ -36,9 +36,9 @@ class SearchOptions(ScoringOptions, total=False):
 
 @dataclass(frozen=True)
 class Question:
-    """One query with what is asked for it."""
+    """One query, or set of queries, with what is asked for it."""
 
-    query: Query
+    query: Query | QuerySet
     k: int
     where: str | None  # the filter, in the language of --where
     filter: Filter | None
@@ -62,7 +62,7 @@ class Search:
     def plan(
         cls,
         collection: Collection,
-        queries: Sequence[Query],
+        queries: Sequence[Query | QuerySet],
         *,
         k: int | None = None,
         offset: int = 0,
@@ -75,7 +75,7 @@ class Search:
 
         Args:
             collection: the stored examples.
-            queries: what is asked; each may have a k and a filter of its own.
+            queries: what is asked; each query may have a k and a filter of its own, but not those of sets.
             k: how many to return; by default 10, or all where fewer are stored.
             offset: how many to pass over first, in an exact search.
             where: conditions, all of which must hold for every query: see `parse_where`.
@@ -110,12 +110,12 @@ class Search:
         filters = _Filters(collection, stored, where)
         questions = []
         for number, query in enumerate(queries, 1):
-            own = {"where": query.where, "k": query.k}
+            own_where, own_k = (None, None) if isinstance(query, QuerySet) else (query.where, query.k)
             try:
-                own_k = k if query.k is None else _checked_k(query.k, stored)
-                questions.append(Question(query, own_k, *filters.of(query)))
+                length = k if own_k is None else _checked_k(own_k, stored)
+                questions.append(Question(query, length, *filters.of(own_where)))
             except RiseStoreError as error:
-                if not any(value is not None for value in own.values()):
+                if own_where is None and own_k is None:
                     raise
                 raise type(error)(f"query {query.id or number}: {error}") from error
         preconditioner = None
@@ -155,8 +155,8 @@ class _Filters:
         self._known: dict[str, tuple[str | None, Filter | None, int]] = {}
         self._read(())  # so that what is wrong with the common filter is not put down to a query
 
-    def of(self, query: Query) -> tuple[str | None, Filter | None, int]:
-        return self._read(() if query.where is None else (query.where,))
+    def of(self, own: str | dict[str, Any] | None) -> tuple[str | None, Filter | None, int]:
+        return self._read(() if own is None else (own,))
 
     def _read(self, own: tuple[Any, ...]) -> tuple[str | None, Filter | None, int]:
         key = repr(own)  # JSON has no integers beyond 64 bits, which a filter may name

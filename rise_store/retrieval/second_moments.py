@@ -1,9 +1,12 @@
 """Where the rows come from that preconditioning is estimated from: a random sample of the stored ones.
 
 Ids of points are hashes, so the rows of the smallest ids are a random sample. It follows from what is stored: every
-process, and a store that cannot be written, takes the same one; it keeps pace as the store grows; and a row that is
-erased or replaced is out of it at once. So nothing about the sample is kept in the store, where it would outlive what
-is erased (the eigenvectors of the sample's Gram matrix disclose how alike its rows are).
+process takes the same one, from a store that cannot be written too; it keeps pace as the store grows; and a row that is
+erased or replaced is out of it at once. So the store keeps nothing about the sample that could outlive a row.
+
+The eigenvectors of the sample's Gram matrix are not kept either, though they would cost 1 MB: they disclose how alike
+erased rows are, and save little. With 512 rows of 24,576 coordinates in a folder, reading the rows, as is needed in
+any case, costs 0.33 s of one core, the Gram matrix 0.05 s and its eigenvectors 0.03 s; a held sample costs 0.01 s.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -108,8 +109,8 @@ class SignatureEncoder:
         with torch.inference_mode():
             self._channels = Channels(self._readout, self.tables, self.config)
         self._architecture = type(loaded.model).__name__
-        model = model_fingerprint(loaded, self._readout)
-        self.fingerprint = space_fingerprint(model, self.config, self.tables, v)
+        self._model_fingerprint = model_fingerprint(loaded, self._readout)
+        self.fingerprint = space_fingerprint(self._model_fingerprint, self.config, self.tables, v)
         default = BATCH_TOKENS.get((loaded.device.type, loaded.reference.dtype), BATCH_TOKENS_GPU)
         self.batch_tokens = batch_tokens or (default if backbone is None else BATCH_TOKENS_ELSEWHERE)
 
@@ -165,6 +166,20 @@ class SignatureEncoder:
             )
         loaded = load_model(model, dtype=dtype, device=device, **options)
         return cls(loaded, config, tables=tables, batch_tokens=batch_tokens)
+
+    def with_tables(self, config: EstimatorConfig, tables: Mapping[str, npt.NDArray[Any]]) -> SignatureEncoder:
+        """The same model, which is shared, with other settings and sketch tables: an encoder of another space.
+
+        Raises:
+            SpaceMismatchError: the tables do not fit the model.
+        """
+        other = copy.copy(self)
+        v, d = self._readout.vocabulary_size, self._readout.hidden_size
+        other.config, other.tables = config, SketchTables.from_arrays(tables, d, v, config)
+        with torch.inference_mode():
+            other._channels = Channels(self._readout, other.tables, config)
+        other.fingerprint = space_fingerprint(self._model_fingerprint, config, other.tables, v)
+        return other
 
     @property
     def dim(self) -> int:

@@ -80,6 +80,12 @@ class TestSignatures:
         assert not Path(out).exists()
 
 
+def parameters(name: str) -> list[click.Parameter]:
+    """Those of a command, and of its subcommands."""
+    command = cli.commands[name]
+    return command.params + [parameter for sub in getattr(command, "commands", {}).values() for parameter in sub.params]
+
+
 class TestHelp:
     def test_version(self, command: Command) -> None:
         assert command("--version").out == f"rise-store, version {__version__}\n"
@@ -100,13 +106,14 @@ class TestHelp:
         _, heading, examples = re.split(r"(Examples?:)\n", text, maxsplit=1)
         assert heading
         assert f"rise-store {name}" in examples
-        known = {option for parameter in cli.commands[name].params for option in parameter.opts}
-        used = re.findall(r" (--?[a-z-]+)", " ".join(re.findall(r"rise-store .*", examples.partition("Options:")[0])))
+        known = {option for parameter in parameters(name) for option in parameter.opts}
+        own = re.findall(rf"rise-store {name} .*", examples.partition("Options:")[0])
+        used = re.findall(r" (--?[a-z-]+)", " ".join(own))
         assert set(used) <= known
 
     @pytest.mark.parametrize("name", commands())
     def test_every_option_is_explained(self, name: str) -> None:
-        options = [parameter for parameter in cli.commands[name].params if isinstance(parameter, click.Option)]
+        options = [parameter for parameter in parameters(name) if isinstance(parameter, click.Option)]
         unexplained = [option.opts for option in options if not option.help and option.name != "format_"]
         assert unexplained == []
 

@@ -116,7 +116,7 @@ def test_the_completion_is_what_is_asked_about(command: Command, library: Path) 
     done = command(*query, "--prompt", "Who found it?", "--completion", " The dog.")
     assert done.json["query"] == {
         **{"id": "", "text": None, "prompt": "Who found it?", "completion": " The dog."},
-        **{"where": None, "k": None},
+        **{"against": None, "against_prompt": None, "where": None, "k": None},
     }
     whole = command(*query, "--text", "Who found it? The dog.")
     assert done.json["results"][0]["score"] != whole.json["results"][0]["score"]

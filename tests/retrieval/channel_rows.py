@@ -77,12 +77,9 @@ def stored_points(channels: Channels, config: EstimatorConfig = ESTIMATOR) -> li
     return points
 
 
-@contextmanager
-def collection_of(
-    channels: Channels, config: EstimatorConfig = ESTIMATOR, storage: Storage | None = None
-) -> Iterator[Collection]:
-    """A collection of the embedded engine that holds the rows."""
-    space = Space(
+def space_of(config: EstimatorConfig = ESTIMATOR, storage: Storage | None = None) -> Space:
+    """The space of the rows."""
+    return Space(
         fingerprint=FINGERPRINT,
         model=ModelReference(name="tiny"),
         architecture="TinyForCausalLM",
@@ -94,8 +91,15 @@ def collection_of(
         created_with="0.1.0",
         storage=storage or Storage(),
     )
+
+
+@contextmanager
+def collection_of(
+    channels: Channels, config: EstimatorConfig = ESTIMATOR, storage: Storage | None = None
+) -> Iterator[Collection]:
+    """A collection of the embedded engine that holds the rows."""
     with quick_folder() as folder, open_store(folder / "store", create=True) as backend:
-        collection = backend.create_space(space, TABLES)
+        collection = backend.create_space(space_of(config, storage), TABLES)
         collection.upsert(stored_points(channels, config))
         collection.tidy()
         yield collection
