@@ -204,7 +204,7 @@ def markdown(report: dict[str, Any]) -> str:
     lines += ["", f"The arithmetic for {OLMO[-1].name} in bfloat16, GiB:", ""]
     for row in largest:
         parts = " + ".join(f"{name} {size / GIB:.2f}" for name, size in row["parts"].items())
-        lines.append(f"- {row['method']}: {parts} = {row['total_bytes'] / GIB:.1f}")
+        lines.append(f"- {row['method']}: {parts} = {(row['device_bytes'] + row['host_bytes']) / GIB:.1f}")
     lines += ["", "| index | coordinates | bytes a row | RapidIn takes times as much | GiB for a million rows |"]
     lines.append("|---|---|---|---|---|")
     for row in report["storage"]:
@@ -217,7 +217,8 @@ def markdown(report: dict[str, Any]) -> str:
 
 
 def _cell(row: dict[str, Any]) -> str:
-    return f"{row['total_bytes'] / GIB:,.1f} ({row['fits'][0] if row['fits'] else 'none'})"
+    host = f" + {row['host_bytes'] / GIB:,.1f} of host memory" if row["host_bytes"] else ""
+    return f"{row['device_bytes'] / GIB:,.1f} ({row['fits'][0] if row['fits'] else 'none'}){host}"
 
 
 def plot(report: dict[str, Any], folder: Path) -> Path:
@@ -234,11 +235,11 @@ def plot(report: dict[str, Any], folder: Path) -> Path:
         large = [row for row in report["extrapolated"] if row["method"] == method and row["itemsize"] == 2]
         x, y = [row["parameters"] for row in large], [row["device_bytes"] / GIB for row in large]
         axes.plot(x, y, "o--", color=colours[method], label=f"{method} (arithmetic, bfloat16)")
-    for method, kind in MEASURED.items():
+    for (method, kind), marker in zip(MEASURED.items(), "s^vD", strict=True):
         own = [row for row in report["measured"] if row["method"] == method]
         y = [(row["over_model_bytes"] + 4 * row["parameters"]) / GIB for row in own]
         axes.plot(
-            [row["parameters"] for row in own], y, "s", color=colours[kind], fillstyle="none", markersize=5,
+            [row["parameters"] for row in own], y, marker, color=colours[kind], fillstyle="none", markersize=5,
             label=f"{method} (measured, float32)",
         )  # fmt: skip
     for name, size in DEVICES.items():
