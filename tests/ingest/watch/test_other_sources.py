@@ -123,7 +123,7 @@ def test_addresses_are_polled(store: OpenStore, encoder: SignatureEncoder, memor
     assert session.report is not None
     assert (session.report.new, session.report.unchanged) == (4, 0)
     put("a.jsonl", story_rows(1, start=4), "ab")
-    again = watch_once(store, encoder, "memory://watched")
+    again = watch_once(store, encoder, "memory://watched/")  # the same folder
     assert (again.new, again.unchanged) == (1, 0)
     assert store.dataset("stories")["row-4"].payload["read_from"]["file"] == "memory://watched/a.jsonl"
 
@@ -233,6 +233,25 @@ def test_one_bad_entry_does_not_hide_the_others(
 def test_what_cannot_be_watched(store: OpenStore, encoder: SignatureEncoder, source: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         watch_once(store, encoder, source)
+
+
+@pytest.mark.parametrize("source", ["{}/nodir", "{}/a.jsonl", "memory://nowhere/logs"])
+def test_once_tells_of_a_source_that_is_not_there(
+    store: OpenStore, encoder: SignatureEncoder, tmp_path: Path, source: str
+) -> None:
+    with pytest.raises(InputError, match="no such file or folder; check the path, or leave out --once"):
+        watch_once(store, encoder, source.format(tmp_path))
+    assert runs(store) == []
+
+
+def test_once_passes_over_a_log_that_was_rotated_away_and_a_pattern_of_nothing(
+    store: OpenStore, encoder: SignatureEncoder, tmp_path: Path
+) -> None:
+    log = tmp_path / "a.jsonl"
+    append(log, *story_rows(1))
+    watch_once(store, encoder, log)
+    log.unlink()
+    assert watch_once(store, encoder, log, tmp_path / "*.csv").state == "COMPLETE"
 
 
 def test_a_pattern_waits_for_what_matches_it(store: OpenStore, encoder: SignatureEncoder, tmp_path: Path) -> None:
