@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from typing_extensions import Unpack
 
+from rise_store.asking import Asking
+from rise_store.asking import AskOptions as AskOptions
 from rise_store.backups import Backups
-from rise_store.encoders import Encoders, LoadOptions, choose_space
+from rise_store.encoders import Encoders, choose_space
 from rise_store.errors import InputError
+from rise_store.evaluating import Evaluating
 from rise_store.provenance import Provenance
 from rise_store.records import (
     AttributionGroups,
@@ -24,8 +27,7 @@ from rise_store.records import (
     validated,
 )
 from rise_store.retrieval import (
-    Search,
-    SearchOptions,
+    SecondMoments,
     Where,
     attribute,
     check_over,
@@ -40,6 +42,7 @@ from rise_store.retrieval.recall import DEFAULT_AT_LEAST, DEFAULT_SAMPLE, Recall
 from rise_store.store import Backend, Collection, IndexKind, open_store
 from rise_store.store.sizes import logical_bytes
 from rise_store.stored_examples import StoredExamples
+from rise_store.task_runs import TaskRuns
 from rise_store.watching import Watching
 
 if TYPE_CHECKING:
@@ -48,11 +51,7 @@ if TYPE_CHECKING:
 MOST_VALUES = 1_000_000  # distinct datasets or licences that are counted
 
 
-class AskOptions(SearchOptions, LoadOptions, total=False):
-    """How stored examples are scored and looked for, and how the model is loaded."""
-
-
-class AttributionStore(Watching, Provenance, StoredExamples, Backups):
+class AttributionStore(TaskRuns, Evaluating, Asking, Watching, Provenance, StoredExamples, Backups):
     """A store of training-data signatures on disk, and the questions it answers.
 
     A context manager: leaving it releases the store, which one process at a time can hold.
@@ -62,6 +61,7 @@ class AttributionStore(Watching, Provenance, StoredExamples, Backups):
         """Wrap an open store; `AttributionStore.open` is the usual way."""
         self._backend = backend
         self._encoders = Encoders(backend)
+        self._second_moments = SecondMoments()
 
     @classmethod
     def open(cls, location: str | Path, *, create: bool = True) -> AttributionStore:
@@ -126,7 +126,8 @@ class AttributionStore(Watching, Provenance, StoredExamples, Backups):
             where: conditions, all of which must hold: in the language of `docs/filters.md`, as JSON or as a dict.
             model: where to load the model from, when it is not where the space says; or an encoder.
             space: fingerprint of the space (its beginning is enough), when the store has several.
-            options: metric, weights, lambdas, min_score, approximate, oversampling, ef: see `SearchOptions`;
+            options: metric, weights, lambdas, precondition, preset, min_score, approximate, oversampling, ef: see
+                `AskOptions` and `SearchOptions`;
                 dtype, device, revision, trust_remote_code, device_map ...: see `LoadOptions`.
 
         Raises:
@@ -135,9 +136,8 @@ class AttributionStore(Watching, Provenance, StoredExamples, Backups):
             SpaceMismatchError: the model is not the space's.
             ConfigError, FilterError: k, options or filter are off.
         """
-        searching, loading = _split(options)
         collection = self._collection(space)
-        search = Search.plan(collection, queries, k=k, offset=offset, where=where, **searching)
+        search, loading = self._search(collection, queries, options, k=k, offset=offset, where=where)
         encoder = self._encoders.of_space(collection.space, model, loading)
         return attribute(search, encoder.encode_queries(queries).signatures)
 
@@ -160,9 +160,8 @@ class AttributionStore(Watching, Provenance, StoredExamples, Backups):
             over: how many examples of largest score to consider; None for all.
             where: as for `attribute_all`, which has the other arguments and the errors.
         """
-        searching, loading = _split(options)
         collection = self._collection(space)
-        search = Search.plan(collection, queries, where=where, **searching)
+        search, loading = self._search(collection, queries, options, where=where)
         field = group_field(field, collection)
         check_over(search, over)
         encoder = self._encoders.of_space(collection.space, model, loading)
@@ -237,10 +236,3 @@ def make_query(**fields: str | None) -> Query:
         InputError: neither a text nor a prompt with a completion, or both.
     """
     return validated(Query, "query", {name: value for name, value in fields.items() if value is not None}, InputError)
-
-
-def _split(options: AskOptions) -> tuple[SearchOptions, LoadOptions]:
-    parts: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
-    for name, value in options.items():
-        parts[name not in SearchOptions.__annotations__][name] = value
-    return cast(SearchOptions, parts[0]), cast(LoadOptions, parts[1])

@@ -11,10 +11,13 @@ from typing import Any
 import click
 
 from rise_store.cli.annotate import annotate
+from rise_store.cli.calibrate import calibrate
 from rise_store.cli.completion import completion
 from rise_store.cli.datasets import datasets, register
 from rise_store.cli.delete import compact, delete
 from rise_store.cli.demo import demo
+from rise_store.cli.evaluate import eval_
+from rise_store.cli.evaluate_tasks import add_tasks
 from rise_store.cli.index import index
 from rise_store.cli.info import info
 from rise_store.cli.ingest import ingest
@@ -63,6 +66,9 @@ cli.add_command(tombstones)
 for command in (ingest, query, info, verify, snapshot, restore, signatures, demo, completion, recall, index):
     cli.add_command(command)
 cli.add_command(watch)
+add_tasks(eval_.add_command)
+for command in (eval_, calibrate):
+    cli.add_command(command)
 cli.add_command(preview)
 for command in (delete, compact, annotate, export, import_, migrate):
     cli.add_command(command)

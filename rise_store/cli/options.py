@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
 from rise_store.errors import ConfigError
-from rise_store.records import EstimatorConfig, validated
+from rise_store.records import EstimatorConfig, Metric, validated
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -63,6 +63,34 @@ def model_options(command: Command) -> Command:
             "--dtype",
             type=click.Choice(["float32", "bfloat16", "float16"]),
             help="Precision of the model.  [default: the store's, else float32]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def scoring_options(command: Command) -> Command:
+    """How examples are scored: `--metric`, `--weights` ... `--preset`, as the keys of `ScoringOptions` and `preset`."""
+    for option in (
+        click.option(
+            "--preset", metavar="NAME", help="Settings saved by rise-store presets; options beside it win over its own."
+        ),
+        click.option(
+            "--precondition",
+            type=float,
+            metavar="ALPHA",
+            help="Let directions that many stored signatures share count less, such as 0.01; the smaller, the less."
+            "  [default: not]",
+        ),
+        click.option(
+            "--lambdas", metavar="LAMBDAS", help="Of the metric paper, as in rh=1,gh=0.3.  [default: the space's]"
+        ),
+        click.option("--weights", metavar="WEIGHTS", help="Weights of the channels.  [default: rh=1,gh=1]"),
+        click.option(
+            "--metric",
+            type=click.Choice(get_args(Metric)),
+            help="dot: weighted dot product. cosine: weighted cosine of each channel. paper: published score under "
+            "--lambdas.  [default: dot]",
         ),
     ):
         command = option(command)
@@ -134,3 +162,41 @@ def parse_estimator(settings: tuple[str, ...]) -> EstimatorConfig | None:
             raise ConfigError(f"estimator setting {setting!r} is not NAME=VALUE; names: {known}")
         values[name] = value
     return validated(EstimatorConfig, "estimator setting", values)
+
+
+labelled_option = click.option(
+    "--labelled", required=True, metavar="FILE", help='JSON Lines of queries with "relevant"; - is standard input.'
+)
+
+label_field_option = click.option(
+    "--label-field",
+    metavar="FIELD",
+    help='Relevant is what has in this field the "label" of the query\'s own row, such as metadata.label.',
+)
+
+ks_option = click.option(
+    "-k",
+    "ks",
+    type=int,
+    multiple=True,
+    default=(5, 10, 50),
+    show_default=True,
+    metavar="K",
+    help="How many of the highest and of the lowest examples count; may be repeated.",
+)
+
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, metavar="SEED", help="Of what is drawn."
+)
+
+
+def bootstrap_option(command: Command) -> Command:
+    """How intervals are made: `--bootstrap` and `--seed`."""
+    return click.option(
+        "--bootstrap",
+        type=click.IntRange(min=0),
+        default=1000,
+        show_default=True,
+        metavar="N",
+        help="Resamples of the intervals; 0 for none.",
+    )(seed_option(command))

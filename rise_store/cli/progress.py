@@ -125,3 +125,8 @@ def _bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None, all="?")
         yield lambda done, total: bar.update(task, completed=done, total=total, all=f"{total:,}")
+
+
+def row_bar(what: str) -> AbstractContextManager[Callable[[int, int], None]]:
+    """A bar of stored examples read, with ETA; yields what to call with examples read and examples in all."""
+    return _bar(what, "examples")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import click
 from typing_extensions import Unpack
 
 from rise_store.attribution_store import AskOptions, AttributionStore, make_query
-from rise_store.cli.options import format_option, model_options, space_option, store_option, where_option
+from rise_store.cli.options import (
+    format_option,
+    model_options,
+    scoring_options,
+    space_option,
+    store_option,
+    where_option,
+)
 from rise_store.cli.output import echo_results
 from rise_store.cli.output_groups import echo_groups
 from rise_store.cli.progress import working
 from rise_store.corpus import read_queries
 from rise_store.errors import ConfigError
-from rise_store.records import Metric
 from rise_store.retrieval.groups import DEFAULT_OVER
 
 
@@ -40,15 +44,7 @@ from rise_store.retrieval.groups import DEFAULT_OVER
     help="Pass over the N best examples, for pages; not with --approximate.",
 )
 @click.option("--min-score", type=float, metavar="S", help="Leave out examples that score less.")
-@click.option(
-    "--metric",
-    type=click.Choice(get_args(Metric)),
-    default="dot",
-    show_default=True,
-    help="dot: weighted dot product. cosine: weighted cosine of each channel. paper: published score under --lambdas.",
-)
-@click.option("--weights", metavar="WEIGHTS", default="rh=1,gh=1", show_default=True, help="Weights of the channels.")
-@click.option("--lambdas", metavar="LAMBDAS", help="Of the metric paper, as in rh=1,gh=0.3.  [default: the space's]")
+@scoring_options
 @where_option
 @click.option("--group-by", metavar="FIELD", help="Show the share of influence by dataset, license, metadata.x ...")
 @click.option(

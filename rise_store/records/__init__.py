@@ -1,8 +1,10 @@
 """The typed records that the library takes and returns; `schemas/` is generated from them."""
 
 from rise_store.records.base import Metadata, Record, validated
+from rise_store.records.calibration import CalibrationFold, CalibrationReport, Settings
 from rise_store.records.datasets import CollectionPeriod, Dataset, RegisteredDataset
 from rise_store.records.demo import DemoAnswer, DemoReport
+from rise_store.records.evaluation import Difference, Evaluation, Measure, StoreEvaluation
 from rise_store.records.examples import Example, RowOrigin
 from rise_store.records.groups import AttributionGroups, InfluenceShare
 from rise_store.records.indexes import FieldIndex
@@ -54,6 +56,7 @@ from rise_store.records.spaces import (
     Storage,
     StoreInfo,
 )
+from rise_store.records.tasks import TaskDataSummary, TaskReport, TaskResult, TaskSetting
 from rise_store.records.tombstones import TombstoneReport, TombstoneSet
 from rise_store.records.verification import VerifyCheck, VerifyProblem, VerifyReport
 from rise_store.records.watching import WatchedFile, WatchLag, WatchState, WatchStatus
@@ -64,6 +67,8 @@ __all__ = [
     "Attribution",
     "AttributionGroups",
     "AttributionResult",
+    "CalibrationFold",
+    "CalibrationReport",
     "ChannelNorms",
     "ChannelScores",
     "CollectionPeriod",
@@ -73,7 +78,9 @@ __all__ = [
     "DeleteReport",
     "DemoAnswer",
     "DemoReport",
+    "Difference",
     "EstimatorConfig",
+    "Evaluation",
     "Example",
     "ExampleSummary",
     "ExportReport",
@@ -85,6 +92,7 @@ __all__ = [
     "IngestTotals",
     "LabelledQuery",
     "Lambdas",
+    "Measure",
     "Metadata",
     "Metric",
     "MigratedSpace",
@@ -106,6 +114,7 @@ __all__ = [
     "Run",
     "RunCheck",
     "RunState",
+    "Settings",
     "SignatureFile",
     "SnapshotFile",
     "SnapshotManifest",
@@ -114,7 +123,12 @@ __all__ = [
     "Space",
     "SpaceInfo",
     "Storage",
+    "StoreEvaluation",
     "StoreInfo",
+    "TaskDataSummary",
+    "TaskReport",
+    "TaskResult",
+    "TaskSetting",
     "TombstoneReport",
     "TombstoneSet",
     "VerifyCheck",

@@ -38,3 +38,4 @@ class AttributionGroups(Record):
     approximate: ApproximateSearch | None = Field(None, description="how the search approximated; null: it was exact")
     min_score: float | None = Field(None, description="examples that score less were left out")
     precondition: float | None = Field(None, description="alpha of the preconditioning; null: there was none")
+    preset: str | None = Field(None, description="name of the preset that settings were taken from")

@@ -15,3 +15,4 @@ class LabelledQuery(Query):
     relevant: str | dict[str, Any] | tuple[str, ...] = Field(
         description="a filter in the language of --where or as JSON, or a list of example ids"
     )
+    location: str = Field("", description="file:line, for messages", exclude=True)

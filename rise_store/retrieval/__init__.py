@@ -6,8 +6,10 @@ from rise_store.retrieval.indexes import create_index, list_indexes
 from rise_store.retrieval.metrics import Scoring
 from rise_store.retrieval.plan import Search, SearchOptions
 from rise_store.retrieval.precondition import Preconditioner
+from rise_store.retrieval.presets import ScoringOptions, resolve_scoring
 from rise_store.retrieval.recall import measure_recall
 from rise_store.retrieval.scan import ScoredPage, scan_scores, score_rows
+from rise_store.retrieval.second_moments import SecondMoments
 from rise_store.retrieval.weights import parse_weights
 from rise_store.retrieval.where import Where, check_fields, format_where, parse_where
 
@@ -15,8 +17,10 @@ __all__ = [
     "Preconditioner",
     "ScoredPage",
     "Scoring",
+    "ScoringOptions",
     "Search",
     "SearchOptions",
+    "SecondMoments",
     "Where",
     "attribute",
     "check_fields",
@@ -29,6 +33,7 @@ __all__ = [
     "measure_recall",
     "parse_weights",
     "parse_where",
+    "resolve_scoring",
     "scan_scores",
     "score_rows",
 ]

@@ -48,6 +48,7 @@ def attribute(search: Search, signatures: npt.NDArray[np.float32]) -> list[Attri
                 offset=search.offset,
                 min_score=search.min_score,
                 precondition=search.alpha,
+                preset=search.preset,
             )
         )
     return results

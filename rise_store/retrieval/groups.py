@@ -104,6 +104,7 @@ def influence(
                     approximate=search.approximate,
                     min_score=search.min_score,
                     precondition=search.alpha,
+                    preset=search.preset,
                 )
             )
     return answers

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from typing_extensions import TypedDict, Unpack
+from typing_extensions import Unpack
 
 from rise_store.errors import ConfigError, RiseStoreError, StoreError
-from rise_store.records import ApproximateSearch, Lambdas, Metric, Query, Weights
+from rise_store.records import ApproximateSearch, Preset, Query
 from rise_store.retrieval.approximate import choose_approximation
 from rise_store.retrieval.metrics import Scoring
 from rise_store.retrieval.precondition import Preconditioner
-from rise_store.retrieval.second_moments import precondition_with
+from rise_store.retrieval.presets import ScoringOptions, resolve_scoring
+from rise_store.retrieval.second_moments import SecondMoments
 from rise_store.retrieval.where import Where, check_fields, format_where, parse_where
 from rise_store.store import Collection, Filter
 
@@ -24,15 +25,11 @@ DEFAULT_K = 10
 MOST_OFFSET = 2**32 - 1  # more than any engine holds in a collection
 
 
-class SearchOptions(TypedDict, total=False):
+class SearchOptions(ScoringOptions, total=False):
     """How stored examples are scored and looked for; every key may be left out."""
 
-    metric: Metric  # dot (the default), cosine or paper
-    weights: Weights | str | None  # of the channels, under dot and cosine, as a record or as rh=1,gh=0.5; 1 each
-    lambdas: Lambdas | str | None  # under the metric paper, as a record or as rh=1,gh=0.3; the space's
     min_score: float | None  # leave out what scores less
     approximate: bool  # use what the space's storage offers instead of an exact search; goes without an offset
-    precondition: float | None  # alpha: directions that many stored signatures share count less; None: as they are
     oversampling: float | None  # of an approximate search: times k rows are rescored; 4
     ef: int | None  # of an approximate search through a graph: width of the walk
 
@@ -59,6 +56,7 @@ class Search:
     min_score: float | None = None
     approximate: ApproximateSearch | None = None
     preconditioner: Preconditioner | None = None
+    preset: str | None = None  # name of the one that settings were taken from
 
     @classmethod
     def plan(
@@ -69,6 +67,8 @@ class Search:
         k: int | None = None,
         offset: int = 0,
         where: Where = (),
+        preset: Preset | None = None,
+        second_moments: SecondMoments | None = None,
         **options: Unpack[SearchOptions],
     ) -> Search:
         """Check a search against what is stored.
@@ -79,10 +79,13 @@ class Search:
             k: how many to return; by default 10, or all where fewer are stored.
             offset: how many to pass over first, in an exact search.
             where: conditions, all of which must hold for every query: see `parse_where`.
+            preset: settings that count where `options` state none.
+            second_moments: holds what preconditioning was estimated from for earlier searches.
             options: see `SearchOptions`.
 
         Raises:
             StoreError: the collection is empty.
+            SpaceMismatchError: the preset was chosen for another space.
             ConfigError: k below 1 or above the number of stored examples, or options that do not fit each other or
                 the space.
             FilterError: a field that no stored example has, or a condition that cannot be read.
@@ -96,9 +99,7 @@ class Search:
         min_score = options.get("min_score")
         if min_score is not None and not math.isfinite(min_score):
             raise ConfigError(f"min_score is {min_score}; give a finite number")
-        scoring = Scoring.plan(
-            collection.space.estimator, options.get("metric", "dot"), options.get("weights"), options.get("lambdas")
-        )
+        scoring, alpha = resolve_scoring(collection.space, options, preset)
         approximate = _approximate(collection, scoring, options)
         if approximate is not None and offset:
             # A page farther on is another search, with other candidates: pages would overlap and leave out rows.
@@ -117,9 +118,19 @@ class Search:
                 if not any(value is not None for value in own.values()):
                     raise
                 raise type(error)(f"query {query.id or number}: {error}") from error
-        alpha = options.get("precondition")
-        preconditioner = None if alpha is None else precondition_with(collection, scoring, alpha)
-        return cls(collection, tuple(questions), scoring, offset, min_score, approximate, preconditioner)
+        preconditioner = None
+        if alpha is not None:
+            preconditioner = (second_moments or SecondMoments()).preconditioner(collection, scoring, alpha)
+        return cls(
+            collection,
+            tuple(questions),
+            scoring,
+            offset,
+            min_score,
+            approximate,
+            preconditioner,
+            None if preset is None else preset.name,
+        )
 
     @property
     def alpha(self) -> float | None:

@@ -27,6 +27,32 @@ def checked_alpha(alpha: float) -> float:
 
 
 @dataclass(frozen=True)
+class Moments:
+    """Second moments of a sample: its rows, and the eigenvalues and eigenvectors of their Gram matrix over n."""
+
+    rows: Array  # (n, dim), features of the sampled rows
+    values: npt.NDArray[np.float64]  # (n,), ascending
+    vectors: npt.NDArray[np.float64]  # (n, n), in columns
+
+    @classmethod
+    def of_rows(cls, rows: Array) -> Moments:
+        """Those of features of stored rows, (n, dim) float32.
+
+        Raises:
+            SignatureError: no rows, or rows of zeros or NaN.
+        """
+        gram = (rows @ rows.T).astype(np.float64) / max(len(rows), 1)  # (n, n)
+        if len(rows) == 0 or not np.isfinite(gram).all() or not gram.any():
+            raise SignatureError("there is nothing to estimate preconditioning from: the sampled signatures are empty")
+        return cls(rows, *np.linalg.eigh(gram))
+
+    def preconditioner(self, alpha: float) -> Preconditioner:
+        """The map of one alpha; `ConfigError` unless that is above 0."""
+        shifted = np.maximum(self.values, 0) + checked_alpha(alpha) * self.values[-1]
+        return Preconditioner(self.rows, (self.vectors / (len(self.rows) * shifted)) @ self.vectors.T, alpha)
+
+
+@dataclass(frozen=True)
 class Preconditioner:
     """A linear, symmetric map of features, estimated from a sample of stored rows."""
 
@@ -43,14 +69,7 @@ class Preconditioner:
             SignatureError: no rows, or rows of zeros or NaN.
         """
         checked_alpha(alpha)
-        n = len(rows)
-        gram = (rows @ rows.T).astype(np.float64) / max(n, 1)  # (n, n)
-        if n == 0 or not np.isfinite(gram).all() or not gram.any():
-            raise SignatureError("there is nothing to estimate preconditioning from: the sampled signatures are empty")
-        values, vectors = np.linalg.eigh(gram)
-        shift = alpha * values[-1]
-        inverse = (vectors / (n * (np.maximum(values, 0) + shift))) @ vectors.T
-        return cls(rows, inverse, alpha)
+        return Moments.of_rows(rows).preconditioner(alpha)
 
     def __call__(self, features: Array) -> Array:
         """Preconditioned features, (m, dim) -> (m, dim)."""
