@@ -1,8 +1,8 @@
 """Does training on what RISE selects help more than training on other data? Select, train, measure: a closed loop.
 
     python tools/closed_loop.py --json loop.json --plots plots    # SmolLM2-135M, packaged texts: below 20 minutes
-    python tools/closed_loop.py --model MODEL --device cuda --dtype bfloat16 --tokens 20000000 --batch 16 --length 1024 \\
-        --candidates POOL.jsonl --most-candidates 500000 --targets TARGETS.jsonl --seeds 5
+    python tools/closed_loop.py --model MODEL --device cuda --dtype bfloat16 --tokens 20000000 --batch 16 \\
+        --length 1024 --candidates POOL --most-candidates 500000 --targets TARGETS --seeds 5
 
 Candidates are ranked against some targets, and from one and the same model the pretraining is continued on equally many
 tokens of each arm:

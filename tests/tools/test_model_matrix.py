@@ -57,7 +57,7 @@ def test_measures_each_architecture(
         assert line["peak_resident_bytes"] > 2**20
         value, low, high = line["quality"]["triggered"]["published"]["auprc@10"]
         assert 0 <= low <= value <= high <= 1
-    assert "tokens/s" in capsys.readouterr().out
+    assert "auPRC@10" in capsys.readouterr().out
     assert main([*given, *models], lambda *_: pytest.fail("measured again")) == 0  # it goes on where it was
     assert lines(out) == found
 
