@@ -19,7 +19,10 @@ from rise_store.signature import SignatureEncoder
 from tests.conftest import STORY
 from tests.ingest.examples import SMALL, OpenStore, Row, open_points, quick_folder, write_rows
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="kills processes")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "killpg"), reason="kills processes"),
+    pytest.mark.usefixtures("quick_workers"),  # those of this process; scripts start theirs as a user's are
+]
 
 PAGE = " ".join([STORY] * 4)  # the tokenizer knows its words
 ROWS: list[Row] = [{"id": f"row-{number}", "text": f"{PAGE} {number}."} for number in range(120)]  # 4 blocks
