@@ -310,13 +310,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--source-field", metavar="FIELD", help="field that names a candidate's part of the mixture")
     parser.add_argument("--most-candidates", type=int, default=800, help="default: %(default)s")
     parser.add_argument("--most-targets", type=int, default=30, help="that steer the selection (default: %(default)s)")
-    parser.add_argument("--most-held-out", type=int, default=60, help="default: %(default)s")
-    parser.add_argument("--tokens", type=int, default=16_384, help="of each arm (default: %(default)s)")
+    parser.add_argument("--most-held-out", type=int, default=50, help="default: %(default)s")
+    parser.add_argument("--tokens", type=int, default=12_288, help="of each arm (default: %(default)s)")
     parser.add_argument("--steps", type=int, help="of training (default: each block of tokens once)")
     parser.add_argument("--length", type=int, default=256, help="tokens of a block (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=2, help="blocks of a step (default: %(default)s)")
     parser.add_argument("--learning-rate", type=float, default=1e-4, help="default: %(default)s")
-    parser.add_argument("--looks", type=int, default=3, help="evaluations of a run (default: %(default)s)")
+    parser.add_argument("--looks", type=int, default=2, help="evaluations of a run (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each arm (default: %(default)s)")
     parser.add_argument(
         "--precondition", type=float, default=0.01, metavar="ALPHA", help="0: none (default: %(default)s)"

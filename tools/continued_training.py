@@ -32,7 +32,7 @@ class Recipe:
     warm_up: float = 0.1  # share of the steps; the rate then falls in a line to 0
     weight_decay: float = 0.01
     most_norm: float = 1.0  # of the gradient
-    looks: int = 3  # evaluations, the last one at the end
+    looks: int = 2  # evaluations, the last one at the end
 
 
 @dataclass(frozen=True)

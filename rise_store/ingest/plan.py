@@ -11,7 +11,7 @@ from uuid import UUID
 from rise_store.corpus import RejectedRow
 from rise_store.errors import SignatureError, WorkerError
 from rise_store.ingest.block import Block, RunContext
-from rise_store.ingest.known_texts import KnownText, known_texts
+from rise_store.ingest.known_signatures import KnownSignature, known_signatures
 from rise_store.ingest.rows import PointRow, place, point_rows, refused, utc_now, without_signature
 from rise_store.ingest.runs.outcomes import Outcome, counted
 from rise_store.ingest.runs.stored_rows import has_news, is_same_row, relabelled
@@ -43,7 +43,7 @@ class PlannedBlock:
     hashes: tuple[str, ...]  # content hashes of the texts
     awaited: tuple[tuple[PointRow, AwaitedText], ...]  # rows whose text the model does for another block
     numbered: tuple[tuple[PointRow, int], ...]  # rows to be encoded, each with the number of its text
-    shared: tuple[tuple[PointRow, KnownText], ...]  # rows of a text whose signature is stored
+    shared: tuple[tuple[PointRow, KnownSignature], ...]  # rows of a text whose signature is stored
     relabel: dict[UUID, Payload]  # new payloads of rows whose content did not change
     ids: tuple[UUID, ...]  # of all points that the block stands for, but those that may not be stored
     replaced: frozenset[UUID]  # of those, the ones that are stored with another content
@@ -91,7 +91,7 @@ def plan_block(
             relabel[row.id] = relabelled(before, row.payload)
         else:
             settled[row.payload["example_id"]] = "recovered" if again else "unchanged"
-    known = known_texts({row.payload["content_sha256"] for row in encode}, collection)
+    known = known_signatures({row.payload["content_sha256"] for row in encode}, collection)
     texts: dict[str, int] = {}
     numbered, shared, awaited = [], [], []
     for row in encode:

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -29,16 +27,3 @@ def store() -> Iterator[OpenStore]:
     """An open store without spaces."""
     with quick_folder() as folder, open_store(folder / "store", create=True) as backend:
         yield OpenStore(backend)
-
-
-@pytest.fixture(scope="module")
-def quick_workers() -> Iterator[None]:
-    """Worker processes that find torch imported; each imports it anew otherwise, which takes most of a test's time."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["rise_store.cli", "rise_store.signature", "transformers.models.llama.modeling_llama"]
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        started = SimpleNamespace(get_context=lambda method: context)
-        patch.setattr("rise_store.ingest.workers.process.multiprocessing", started)
-        yield

@@ -157,7 +157,10 @@ def test_a_block_that_ends_two_workers_is_given_up(tiny_model: Path) -> None:
         assert told[0].startswith("the worker on cpu was killed by SIGKILL")
 
 
-def test_workers_take_no_notice_of_ctrl_c(tiny_model: Path, expected: np.ndarray) -> None:
+def test_workers_take_no_notice_of_ctrl_c(
+    tiny_model: Path, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rise_store.ingest.workers.process.multiprocessing", multiprocessing)  # as a user's are started
     with pool(tiny_model) as workers:  # of which the second one may still be starting
         before = workers.pids
         for pid in before:

@@ -11,14 +11,14 @@ COPIES_READ = 1000  # of texts that are found already, while others are looked f
 
 
 @dataclass(frozen=True)
-class KnownText:
+class KnownSignature:
     """The signature of a text that is stored already."""
 
     vector: Vector
     measured: Payload  # tokens, chunks, channel_norms
 
 
-def known_texts(hashes: set[str], collection: Collection) -> dict[str, KnownText]:
+def known_signatures(hashes: set[str], collection: Collection) -> dict[str, KnownSignature]:
     """Signatures of stored texts by content hash.
 
     Storing a rounded vector again does not round it further: after nine times, turbo8 and turbo4 were as near to the
@@ -31,7 +31,7 @@ def known_texts(hashes: set[str], collection: Collection) -> dict[str, KnownText
     for point in collection.retrieve(list(ids.values()), with_vectors=True).values():
         assert point.vector is not None
         measured = {name: point.payload[name] for name in ("tokens", "chunks", "channel_norms")}
-        known[point.payload["content_sha256"]] = KnownText(point.vector, measured)
+        known[point.payload["content_sha256"]] = KnownSignature(point.vector, measured)
     return known
 
 
