@@ -11,8 +11,8 @@ import numpy as np
 
 from rise_store.corpus import ExampleReader, RawRow, RejectedRow, SourceOptions, open_examples
 from rise_store.errors import InputError, SignatureError
-from rise_store.ingest.block import KnownSignature, known_signatures
 from rise_store.ingest.dead_letters import DeadLetters
+from rise_store.ingest.known_signatures import KnownSignature, known_signatures
 from rise_store.ingest.texts import encode_texts, tokenize_texts
 from rise_store.ingestion import Corpus, open_corpus
 from rise_store.records import Example, Reject

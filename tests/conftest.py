@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from collections.abc import Iterator
+from multiprocessing import forkserver
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,6 +28,20 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny_models import save_tiny_llama
 
     return save_tiny_llama(tmp_path_factory.mktemp("tiny-llama"), [STORY] * 4)
+
+
+@pytest.fixture(scope="module")
+def quick_workers() -> Iterator[None]:
+    """Worker processes that find torch imported; each imports it anew otherwise, which takes most of a test's time."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["rise_store.cli", "rise_store.signature", "transformers.models.llama.modeling_llama"]
+    )
+    forkserver.ensure_running()  # workers are started with Ctrl-C blocked, which it would pass on to all that it starts
+    with pytest.MonkeyPatch.context() as patch:
+        started = SimpleNamespace(get_context=lambda method: context)
+        patch.setattr("rise_store.ingest.workers.process.multiprocessing", started)
+        yield
 
 
 STORY = (

@@ -55,8 +55,9 @@ def delete(
         echo_json(report.model_dump(mode="json"))
     else:
         print_deletion(console(), report)
+    consequence = "; nothing of it was erased, and no tombstone recorded" if tombstone else ""
     for id_ in report.unknown_ids:
-        click.echo(f"not stored: example {id_!r}", err=True)
+        click.echo(f"not stored: example {id_!r}{consequence}", err=True)
 
 
 @click.command()

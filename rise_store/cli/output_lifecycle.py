@@ -37,6 +37,8 @@ def print_deletion(out: Console, report: DeleteReport) -> None:
         out.print(table)
     if report.dry_run:
         out.print("nothing deleted; add --yes")
+    elif not report.matched:
+        out.print("nothing deleted")
     else:
         out.print(f"{report.deleted:,} deleted; their bytes stay on disk until rise-store compact")
     if report.erasure is not None:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from rise_store.errors import SignatureError, WorkerError
-from rise_store.ingest.block import AwaitedText, Block, PlannedBlock, Underway, explained
+from rise_store.ingest.block import Block
 from rise_store.ingest.blocks import Blocks
 from rise_store.ingest.encoding import EncodedBlock, Encoding, TokenizedBlock
 from rise_store.ingest.interrupt import Interrupt
+from rise_store.ingest.plan import AwaitedText, PlannedBlock, Underway, explained
 from rise_store.ingest.texts import EncodedTexts, PreparedTexts, TokenProgress, nothing_encoded
 
 STORING = 2  # blocks that may be in the store's hands beside those of the models: one being stored, one waiting

@@ -9,25 +9,19 @@ from contextlib import suppress
 
 from rise_store.corpus import RejectedRow
 from rise_store.errors import InputError, Interrupted, StoreError, StoreUnreachableError
-from rise_store.ingest.block import (
-    AwaitedText,
-    Block,
-    PlannedBlock,
-    RunContext,
-    plan_block,
-    rejected_reasons,
-    store_block,
-)
+from rise_store.ingest.block import Block, RunContext
 from rise_store.ingest.blocks import Blocks, Row
 from rise_store.ingest.conveyor import Conveyor
 from rise_store.ingest.dead_letters import DeadLetters
 from rise_store.ingest.encoding import Encoding
 from rise_store.ingest.interrupt import Interrupt, interruptible
 from rise_store.ingest.patience import PATIENCE_S, Notify, Patience
+from rise_store.ingest.plan import AwaitedText, PlannedBlock, plan_block, rejected_reasons
 from rise_store.ingest.ray.cluster import RayCluster
 from rise_store.ingest.runs.ledger import RunLedger
 from rise_store.ingest.runs.report import make_report
 from rise_store.ingest.texts import EncodedTexts, PreparedTexts
+from rise_store.ingest.write import store_block
 from rise_store.records import IngestReport, IngestTotals, Receipt
 from rise_store.store import Collection
 

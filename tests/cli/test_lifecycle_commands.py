@@ -46,6 +46,9 @@ class TestDelete:
         done = command("delete", "row-1", "row-77", "--store", copy, "--yes", "--format", "json")
         assert (done.code, done.err) == (0, "not stored: example 'row-77'\n")
         assert (done.json["deleted"], done.json["unknown_ids"]) == (1, ["row-77"])
+        nothing = command("delete", "row-77", "--store", copy, "--tombstone", "--yes")
+        assert nothing.out == "0 examples match\nnothing deleted\n"
+        assert nothing.err == "not stored: example 'row-77'; nothing of it was erased, and no tombstone recorded\n"
 
     def test_without_a_condition(self, command: Command, library: Path) -> None:
         assert "name example ids, a dataset or a filter" in command("delete", "--store", library, "--yes").error

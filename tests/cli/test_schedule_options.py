@@ -15,6 +15,7 @@ def rows(tmp_path: Path) -> Path:
     return write_rows(tmp_path / "rows.jsonl", story_rows(5))
 
 
+@pytest.mark.usefixtures("quick_workers")
 def test_workers_ingest(command: Command, rows: Path, tmp_path: Path, tiny_model: Path) -> None:
     done = command(
         "ingest", rows, "--store", tmp_path / "store", "--dataset", "d", "--model", tiny_model, *SMALL_OPTIONS,

@@ -77,27 +77,28 @@ def test_a_signal_ends_it_well(start: Start, store: Path, number: int) -> None:
     assert [state for _, state, _ in states(store)] == ["COMPLETE", "COMPLETE"]
 
 
-def test_killed_again_and_again_no_line_is_lost(start: Start, store: Path) -> None:
+@pytest.mark.parametrize("kills", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_killed_again_and_again_no_line_is_lost(start: Start, store: Path, kills: int) -> None:
     rows = story_rows(60)
     log = Path("logs/a.jsonl")
-    for kill in range(4):
+    for kill in range(kills):
         process = start("--batch", "4")
         append(log, *rows[kill * 12 : kill * 12 + 6])
         wait_until(lambda: counted() > 0, 60)
         append(log, *rows[kill * 12 + 6 : kill * 12 + 12], b'{"id": "row-59", "te')  # half a line
-        time.sleep(0.05 * kill)
+        time.sleep(0.1 * kill / (kills - 1))
         send(process, signal.SIGKILL)
         process.process.join()
         with log.open("r+b") as file:  # its writer goes on with the line
             file.truncate(file.seek(0, os.SEEK_END) - len(b'{"id": "row-59", "te'))
-    append(log, *rows[48:])
+    append(log, *rows[kills * 12 :])
     report = start("--once", "--format", "json").end().json
     assert (report["state"], report["stored"], report["rejected"]) == ("COMPLETE", 60, 0)
     assert report["unchanged"] <= 8  # no more than a block was done twice
     with open_points(store) as opened:
         assert {id for _, id in opened.points} == {row["id"] for row in rows}
     found = states(store)
-    assert [state for _, state, _ in found] == ["STOPPED"] * 4 + ["COMPLETE"]
+    assert [state for _, state, _ in found] == ["STOPPED"] * kills + ["COMPLETE"]
     assert "its process ended without a word" in found[0][2]
 
 

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from rise_store import StoreError
-from rise_store.ingest.block import store_block
+from rise_store.ingest.write import store_block
 from rise_store.records import Reject
 from rise_store.signature import SignatureEncoder
 from rise_store.store import Erasure, Identity, Tombstones

@@ -142,15 +142,16 @@ def check(killer: Killer, undisturbed: Killer, report: IngestReport, texts: list
     assert once <= killer.encoded_tokens <= once + killer.kills * BLOCKS_UNDER_WAY * block
 
 
-def test_a_run_that_is_killed_again_and_again(folder: Path, tiny_model: Path) -> None:
-    rows = story_rows(600)
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_run_that_is_killed_again_and_again(folder: Path, tiny_model: Path, kills: int) -> None:
+    rows = story_rows(200 * kills)
     corpus = write_rows(folder / "stories.jsonl", rows)
     (folder / "killed").mkdir()
     (folder / "once").mkdir()
     undisturbed = Killer(folder / "once", corpus, tiny_model, 0)
     undisturbed.run(0, 0)
     killer = Killer(folder / "killed", corpus, tiny_model, time.time_ns())
-    report = killer.run(0.7, 6)
+    report = killer.run(0.7, kills)
     assert killer.kills > 1
     check(killer, undisturbed, report, [row["text"] for row in rows])
 

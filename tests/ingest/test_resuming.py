@@ -76,7 +76,7 @@ def check(store: OpenStore, report: IngestReport, rows: list[Row]) -> Run:
     return run
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     kills=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(1, 4), st.booleans(), st.integers(1, 9)), max_size=4),
     last_block=st.integers(1, 9),
@@ -204,7 +204,7 @@ class Attempt:
         return True
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     sizes=st.lists(st.integers(1, 7), min_size=2, max_size=3),
     turns=st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["step", "step", "step", "kill"])), max_size=20),

@@ -34,7 +34,7 @@ def test_a_text_of_many_copies_does_not_hide_the_others(
     copies = [{"id": f"copy-{number}", "text": rows[number % 2]["text"]} for number in range(60)]
     store.ingest([*copies, *rows[2:]], dataset="first", model=encoder)
     read: list[int] = []
-    monkeypatch.setattr("rise_store.ingest.block.COPIES_READ", 5)
+    monkeypatch.setattr("rise_store.ingest.known_signatures.COPIES_READ", 5)
     kind = type(store.backend.open_collection(encoder.fingerprint))
     scroll = kind.scroll
 

@@ -24,7 +24,10 @@ from tests.cli.processes import wait_until
 from tests.ingest.examples import SMALL, story_rows
 from tests.ingest.models import cut_off, with_nan_at
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="stops and kills processes")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="stops and kills processes"),
+    pytest.mark.usefixtures("quick_workers"),
+]
 
 TEXTS = [row["text"] for row in story_rows(240)]
 
@@ -44,7 +47,7 @@ def pool(model: Path, workers: int = 2, notify: Notify = lambda line: None) -> I
 
 
 @pytest.fixture(scope="module")
-def two_workers(tiny_model: Path) -> Iterator[WorkerPool]:
+def two_workers(tiny_model: Path, quick_workers: None) -> Iterator[WorkerPool]:
     with pool(tiny_model) as started:
         yield started
 
@@ -154,7 +157,10 @@ def test_a_block_that_ends_two_workers_is_given_up(tiny_model: Path) -> None:
         assert told[0].startswith("the worker on cpu was killed by SIGKILL")
 
 
-def test_workers_take_no_notice_of_ctrl_c(tiny_model: Path, expected: np.ndarray) -> None:
+def test_workers_take_no_notice_of_ctrl_c(
+    tiny_model: Path, expected: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rise_store.ingest.workers.process.multiprocessing", multiprocessing)  # as a user's are started
     with pool(tiny_model) as workers:  # of which the second one may still be starting
         before = workers.pids
         for pid in before:
@@ -180,6 +186,7 @@ def test_a_text_without_finite_signature_is_named(tiny_model: Path, tmp_path: Pa
 
 
 def _start_and_tell(model: Path, told: Connection) -> None:
+    """In a process of its own, whose workers are started as a user's are."""
     with pool(model) as workers:
         told.send(workers.pids)
         time.sleep(600)

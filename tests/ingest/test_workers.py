@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
-import textwrap
+import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rise_store import AttributionStore, ConfigError, InputError
+from rise_store import AttributionStore, ConfigError, InputError, Interrupted
+from rise_store.ingest import schedule
 from rise_store.ingest.workers.placement import Placement
+from rise_store.records import IngestTotals
 from rise_store.signature import SignatureEncoder
 from tests.conftest import STORY
 from tests.ingest.examples import SMALL, OpenStore, Row, open_points, quick_folder, write_rows
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="kills processes")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "killpg"), reason="kills processes"),
+    pytest.mark.usefixtures("quick_workers"),  # those of this process; others start theirs as a user's are
+]
 
 PAGE = " ".join([STORY] * 4)  # the tokenizer knows its words
 ROWS: list[Row] = [{"id": f"row-{number}", "text": f"{PAGE} {number}."} for number in range(120)]  # 4 blocks
@@ -75,47 +82,53 @@ def test_rows_that_only_the_tokenizer_can_refuse_are_counted(folder: Path, tiny_
         assert store.info().spaces[0].examples == 2
 
 
-RUN = """
-    import os, signal, sys
-    from pathlib import Path
-    from rise_store import AttributionStore, Interrupted
-    from rise_store.ingest import schedule
-    from tests.ingest.examples import SMALL
-
+def ingest_in_a_group(folder: Path, model: Path, how: str, told: Connection) -> None:
+    """What the process does: it ingests with two workers, started as a user's are, and tells how many are stored."""
+    os.setsid()
     schedule.BLOCK_BATCHES = 1  # blocks enough that some are left when the first one is stored
 
-    def progress(totals, tokens):
+    def progress(totals: IngestTotals, tokens: int) -> None:
         if totals.new:
-            print(totals.new, flush=True)
-            if sys.argv[4] == "die":
+            told.send(totals.new)
+            if how == "die":
                 os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(0.2)  # for the signal to come before all is done
 
-    with AttributionStore.open(sys.argv[1]) as store:
+    with AttributionStore.open(folder / "store") as store:
         try:
-            store.ingest(sys.argv[2], dataset="stories", model=sys.argv[3], config=SMALL, workers=2, progress=progress)
+            store.ingest(
+                folder / "rows.jsonl", dataset="stories", model=model, config=SMALL, workers=2, progress=progress
+            )
         except Interrupted as error:
-            print(error, flush=True)
-"""
+            told.send(str(error))
 
 
-def start(folder: Path, model: Path, how: str) -> subprocess.Popen[str]:
-    """A process, in a group of its own, that ingests with two workers and prints how many examples are stored."""
+def start(folder: Path, model: Path, how: str) -> tuple[BaseProcess, Connection]:
+    """Such a process, in a group of its own, and what it tells."""
     write_rows(folder / "rows.jsonl", ROWS)
-    arguments = [str(folder / "store"), str(folder / "rows.jsonl"), str(model), how]
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(RUN), *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    context = multiprocessing.get_context("forkserver")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=ingest_in_a_group, args=(folder, model, how, there))
+    process.start()
+    there.close()
+    return process, here
+
+
+def received(told: Connection) -> list[object]:
+    """All that a process tells until it has ended."""
+    messages = []
+    with contextlib.suppress(EOFError):
+        while True:
+            messages.append(told.recv())
+    return messages
 
 
 def test_after_a_kill_another_number_of_workers_resumes(folder: Path, tiny_model: Path, expected: np.ndarray) -> None:
-    process = start(folder, tiny_model, "die")
-    assert process.wait(120) == -signal.SIGKILL
-    assert process.stdout is not None
-    told = int(process.stdout.read().split()[-1])
-    process.stdout.close()
+    process, said = start(folder, tiny_model, "die")
+    told = received(said)[-1]
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    assert isinstance(told, int)
     with AttributionStore.open(folder / "store") as store:
         report = store.ingest(folder / "rows.jsonl", dataset="stories", workers=1)
     assert (report.state, report.stored) == ("COMPLETE", len(ROWS))
@@ -125,14 +138,13 @@ def test_after_a_kill_another_number_of_workers_resumes(folder: Path, tiny_model
 
 
 def test_ctrl_c_reaches_the_whole_group_and_blocks_in_flight_are_stored(folder: Path, tiny_model: Path) -> None:
-    process = start(folder, tiny_model, "wait")
-    assert process.stdout is not None
-    process.stdout.readline()
+    process, said = start(folder, tiny_model, "wait")
+    said.recv()
+    assert process.pid is not None
     os.killpg(process.pid, signal.SIGINT)
-    said = process.stdout.read()
-    process.stdout.close()
-    assert process.wait(60) == 0
-    last = said.splitlines()[-1]
+    last = str(received(said)[-1])
+    process.join(60)
+    assert process.exitcode == 0
     assert last.startswith("stopped by Ctrl-C; ")
     with AttributionStore.open(folder / "store") as store:
         (space,) = store.info().spaces

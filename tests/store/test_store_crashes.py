@@ -22,6 +22,7 @@ from store_examples import (
 
 from rise_store.store import Collection, SearchRequest, open_store
 
+KILLS = pytest.mark.parametrize("kills", [2, pytest.param(15, marks=pytest.mark.slow)])
 SMALL_SEGMENTS = "from rise_store.store.embedded import upkeep; upkeep.SEGMENT_BYTES = 16 * 1024"
 
 
@@ -40,12 +41,13 @@ def assert_whole(collection: Collection, numbers: set[int], possible: set[int]) 
     assert sum(collection.facet("dataset").values()) == len(points)
 
 
-def test_no_acknowledged_row_is_lost(root: Path) -> None:
+@KILLS
+def test_no_acknowledged_row_is_lost(root: Path, kills: int) -> None:
     chance = random.Random(time.time_ns())
     with open_store(root, create=True) as store:
         store.create_space(make_space(), TABLES)
     stored = 0
-    for _ in range(4):
+    for _ in range(kills):
         process = start_python(
             f"""
             import sys
@@ -70,7 +72,8 @@ def test_no_acknowledged_row_is_lost(root: Path) -> None:
         stored = acknowledged
 
 
-def test_deletes_and_tidying_survive_too(root: Path) -> None:
+@KILLS
+def test_deletes_and_tidying_survive_too(root: Path, kills: int) -> None:
     chance = random.Random(time.time_ns())
     with open_store(root, create=True) as store:
         store.create_space(make_space(), TABLES)
@@ -91,7 +94,7 @@ def test_deletes_and_tidying_survive_too(root: Path) -> None:
                 collection.tidy()
                 print("tidied")
     """
-    for _ in range(3):
+    for _ in range(kills):
         process = start_python(script, root)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
@@ -109,11 +112,12 @@ def test_deletes_and_tidying_survive_too(root: Path) -> None:
             collection.delete([point.id for point in collection.scroll()])
 
 
-def test_a_space_is_created_whole_or_not_at_all(tmp_path: Path) -> None:
+@KILLS
+def test_a_space_is_created_whole_or_not_at_all(tmp_path: Path, kills: int) -> None:
     root = tmp_path / "store"  # on a disk, where it takes long enough to be cut short
     chance = random.Random(time.time_ns())
     open_store(root, create=True).close()
-    for attempt in range(4):
+    for attempt in range(kills):
         process = start_python(
             """
             import sys

@@ -6,6 +6,7 @@ import random
 import time
 from pathlib import Path
 
+import pytest
 from store_examples import FINGERPRINT, TABLES, kill_after, make_space, start_python
 from whole_rows import whole_point
 
@@ -29,13 +30,14 @@ WORKER = """
 """
 
 
-def test_whatever_is_gone_is_refused_and_repeating_deletes_the_rest(root: Path) -> None:
+@pytest.mark.parametrize("kills", [2, pytest.param(15, marks=pytest.mark.slow)])
+def test_whatever_is_gone_is_refused_and_repeating_deletes_the_rest(root: Path, kills: int) -> None:
     chance = random.Random(time.time_ns())
     points = [whole_point(number, 1) for number in range(ROWS)]
     identities = [Identity("books", point.payload["example_id"], point.payload["content_sha256"]) for point in points]
     with open_store(root, create=True) as store:
         store.create_space(make_space(), TABLES).upsert(points)
-    for _ in range(4):
+    for _ in range(kills):
         process = start_python(WORKER, root)
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"

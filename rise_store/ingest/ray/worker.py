@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rise_store.errors import RiseStoreError, WorkerError
-from rise_store.ingest.block import Block, RunContext, ingest_block
+from rise_store.ingest.block import Block, RunContext
 from rise_store.ingest.patience import Patience
+from rise_store.ingest.step import ingest_block
 from rise_store.ingest.workers.remote import EncoderRecipe, RemoteEncoder
 from rise_store.records import Receipt
 from rise_store.store import Tombstones, open_store

@@ -33,6 +33,7 @@ TIDY_ROWS = 1_000  # new rows that make that worth while
 MOST_OPEN = 100  # files with rows in one block
 BLOCK_S = 2.0  # that a block may take: so long may a row, or the end of the watch, wait for the block before it
 LEAST_CHARACTERS = 500  # of a block, however slow the model
+MOST_TOLD = 1_000  # troubles that are not told again; beyond, the oldest may be
 
 Told = Callable[[str], None]
 
@@ -93,7 +94,7 @@ class Watch:
         self._untidy = 0
         self._filled_by: Followed | None = None  # the last block: it is the turn of the others
         self._noted = 0.0
-        self._told: set[str] = set()
+        self._told: dict[str, None] = {}  # in the order in which they came
 
     def run(self) -> None:
         """Go on until it is stopped, standard input ends, or, with `once`, nothing is left."""
@@ -143,7 +144,8 @@ class Watch:
             self._due[target.source] = time.monotonic() + max(self._look_every(polled), 4 * took)
         for source in self._registry.missing:
             self._trouble(f"{source}: is not there at the moment; it is looked at again and again")
-        self._told = {message for message in self._told if not message.startswith(tuple(self._present()))}
+        present = tuple(self._present())
+        self._told = {message: None for message in self._told if not message.startswith(present)}
         self._move()
 
     def _present(self) -> list[str]:
@@ -307,7 +309,9 @@ class Watch:
 
     def _trouble(self, message: str) -> None:
         if message not in self._told:
-            self._told.add(message)
+            self._told[message] = None
+            if len(self._told) > MOST_TOLD:
+                del self._told[next(iter(self._told))]
             self._around.health.failed(message)
             self._around.tell(message)
 

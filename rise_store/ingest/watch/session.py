@@ -104,12 +104,17 @@ def watch_sources(
     names = tuple(source if source == STDIN else public_name(source) for source in sources)
     manifests = tuple(SourceManifest(uri=source, format=reading.get("format") or "any") for source in names)
     space = collection.space.fingerprint
+    positions = Positions(catalogue, dataset.name, space)
+    for target in targets if pace.once else ():
+        if target.is_absent() and not positions.load(target.source):  # a log that was rotated away will be back
+            raise InputError(
+                f"{target.source}: no such file or folder; check the path, or leave out --once to wait for it"
+            )
     ledger = RunLedger.begin(catalogue, dataset, space, manifests, settings, mode="watch")
     untidy = _close_abandoned(catalogue, ledger.run)
     run = context(ledger.run.id)
     dead_letters = None if rejects is None else DeadLetters(rejects, run.id)
     digest = json_sha256([dataset.model_dump(mode="json"), settings])
-    positions = Positions(catalogue, dataset.name, space)
     arrivals = Arrivals()
     standard_input = FollowedInput(arrivals.event, formats) if STDIN in sources else None
 

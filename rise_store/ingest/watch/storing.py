@@ -9,12 +9,15 @@ from typing import Any, TypeVar
 
 from rise_store.corpus import RejectedRow
 from rise_store.errors import InputError, SignatureError, StoreFullError
-from rise_store.ingest.block import Block, PlannedBlock, RunContext, encode_planned, explained, plan_block, store_block
+from rise_store.ingest.block import Block, RunContext
 from rise_store.ingest.dead_letters import DeadLetters
+from rise_store.ingest.plan import PlannedBlock, explained, plan_block
 from rise_store.ingest.runs.ledger import RunLedger
+from rise_store.ingest.step import encode_planned
 from rise_store.ingest.texts import EncodedTexts, Encoder
 from rise_store.ingest.watch.followed import Arrived, Followed
 from rise_store.ingest.watch.positions import Position, Positions
+from rise_store.ingest.write import store_block
 from rise_store.records import Example, IngestTotals, Receipt
 from rise_store.store import Collection
 

@@ -26,6 +26,10 @@ class Target(Protocol):
     is_polled: bool  # nobody tells of its changes
     unseen: set[str]  # names of files that are there, of which nothing could be told at the last look
 
+    def is_absent(self) -> bool:
+        """Whether it is the name of a file or folder that is not there; a pattern never is."""
+        ...
+
     def look(self) -> dict[str, Seen] | None:
         """Its files at this moment, by name; None where it cannot be looked at, as a share that is not mounted.
 
@@ -53,7 +57,9 @@ def make_target(source: str, formats: Formats, ignored: Collection[str] = ()) ->
     if source.startswith(HUB_PREFIX) or is_saved_dataset(source):
         raise InputError(f"{source}: a dataset of Hugging Face cannot be watched; ingest it")
     if is_remote(source):
-        open_filesystem(source)
+        _, path = open_filesystem(source)
+        if path and not path.endswith("/"):  # one that the file system passes over: it names the same folder
+            source = source.rstrip("/")
         return AddressTarget(source, formats)
     if "\0" in source:
         raise InputError(f"{source!r}: is no path, since it holds a null character; check the path")
@@ -82,6 +88,10 @@ class LocalTarget:
             self.folder = self.folder.parent
         while self._is_pattern and glob.has_magic(str(self.folder)):
             self.folder = self.folder.parent
+
+    def is_absent(self) -> bool:
+        """See `Target.is_absent`."""
+        return self._is_file and not os.path.lexists(self._path)
 
     def look(self) -> dict[str, Seen] | None:
         """See `Target.look`."""
@@ -141,12 +151,25 @@ class AddressTarget:
         self._formats = formats
         self._address = source
 
+    def is_absent(self) -> bool:
+        """See `Target.is_absent`."""
+        filesystem, path = open_filesystem(self._address)
+        if _is_pattern(path):
+            return False
+        try:
+            filesystem.info(path)
+        except FileNotFoundError:
+            return True
+        except Exception:  # whatever a file system raises: the first look tells of it
+            return False
+        return False
+
     def look(self) -> dict[str, Seen] | None:
         """See `Target.look`."""
         filesystem, path = open_filesystem(self._address)
         with explained(self._address):
             filesystem.invalidate_cache()
-            if "*" in path or "[" in path:
+            if _is_pattern(path):
                 found = filesystem.glob(path, detail=True)
                 root = glob.escape(path.split("*")[0].split("[")[0]).rpartition("/")[0]
             else:
@@ -180,3 +203,7 @@ class AddressTarget:
     def folders(self) -> list[tuple[Path, bool]]:
         """See `Target.folders`."""
         return []
+
+
+def _is_pattern(path: str) -> bool:
+    return "*" in path or "[" in path

@@ -83,19 +83,20 @@ def test_compressed_lines_and_tables(store: OpenStore, encoder: SignatureEncoder
     assert watch_once(store, encoder, tmp_path).new == 1
 
 
-def test_ten_thousand_files_at_once(store: OpenStore, tiny_model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("files", [2_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_many_files_at_once(store: OpenStore, tiny_model: Path, tmp_path: Path, files: int) -> None:
     encoder = SignatureEncoder.from_pretrained(tiny_model, SMALL, device="cpu", batch_tokens=2_048)
     folder = tmp_path / "many"
     folder.mkdir()
     texts = [row["text"] for row in story_rows(1_000)]  # equal texts share one signature: this is about files
-    with watching(store, encoder, folder, batch=1_000) as session:
+    with watching(store, encoder, folder, batch=500) as session:
         session.wait(lambda: session.store.backend.spaces())
-        for number in range(10_000):
+        for number in range(files):
             (folder / f"{number}.txt").write_text(texts[number % 1_000])
-        session.wait(lambda: session.handled >= 10_000, seconds=120)
+        session.wait(lambda: session.handled >= files, seconds=120)
     assert session.report is not None
-    assert (session.report.stored, session.report.new) == (10_000, 10_000)
-    assert store.backend.catalogue().count("position") == 10_000
+    assert (session.report.stored, session.report.new) == (files, files)
+    assert store.backend.catalogue().count("position") == files
     started = time.monotonic()
     again = watch_once(store, encoder, folder)
     assert (again.new, again.unchanged) == (0, 0)
@@ -123,7 +124,7 @@ def test_addresses_are_polled(store: OpenStore, encoder: SignatureEncoder, memor
     assert session.report is not None
     assert (session.report.new, session.report.unchanged) == (4, 0)
     put("a.jsonl", story_rows(1, start=4), "ab")
-    again = watch_once(store, encoder, "memory://watched")
+    again = watch_once(store, encoder, "memory://watched/")  # the same folder
     assert (again.new, again.unchanged) == (1, 0)
     assert store.dataset("stories")["row-4"].payload["read_from"]["file"] == "memory://watched/a.jsonl"
 
@@ -164,7 +165,8 @@ def test_what_was_read_of_standard_input_is_stored_when_the_watch_is_stopped(
         stop = threading.Event()
 
         def on_block(_: WatchStatus) -> None:
-            time.sleep(0.5)  # until all rows are read
+            if not stop.is_set():
+                time.sleep(0.5)  # until all rows are read
             stop.set()
 
         report = store.watch("-", dataset="stories", model=encoder, batch=5, stop=stop, on_block=on_block)
@@ -233,6 +235,25 @@ def test_one_bad_entry_does_not_hide_the_others(
 def test_what_cannot_be_watched(store: OpenStore, encoder: SignatureEncoder, source: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         watch_once(store, encoder, source)
+
+
+@pytest.mark.parametrize("source", ["{}/nodir", "{}/a.jsonl", "memory://nowhere/logs"])
+def test_once_tells_of_a_source_that_is_not_there(
+    store: OpenStore, encoder: SignatureEncoder, tmp_path: Path, source: str
+) -> None:
+    with pytest.raises(InputError, match="no such file or folder; check the path, or leave out --once"):
+        watch_once(store, encoder, source.format(tmp_path))
+    assert runs(store) == []
+
+
+def test_once_passes_over_a_log_that_was_rotated_away_and_a_pattern_of_nothing(
+    store: OpenStore, encoder: SignatureEncoder, tmp_path: Path
+) -> None:
+    log = tmp_path / "a.jsonl"
+    append(log, *story_rows(1))
+    watch_once(store, encoder, log)
+    log.unlink()
+    assert watch_once(store, encoder, log, tmp_path / "*.csv").state == "COMPLETE"
 
 
 def test_a_pattern_waits_for_what_matches_it(store: OpenStore, encoder: SignatureEncoder, tmp_path: Path) -> None:
