@@ -64,17 +64,21 @@ class Channels:
             hidden: what the LM head consumes, (T, D).
             targets: the token that each position predicts, (T,) int64.
         """
-        h_sketch = _unit(hidden.to(torch.float32) @ self._hidden)  # (T, kh)
+        h_sketch = self.sketch_hidden(hidden)  # (T, kh)
         r_sketch = h_sketch.new_empty(len(hidden), self._config.kr)  # (T, kr)
         g_sketch = h_sketch.new_empty(len(hidden), self._config.kg)  # (T, kg)
         for rows, logits in self._readout.blocks(hidden):
-            r_sketch[rows], g_sketch[rows] = self._sketch_errors(logits, targets[rows])
+            r_sketch[rows], g_sketch[rows] = self.sketch_errors(logits, targets[rows])
         if self._config.position_weighting == "uniform":
             r_sketch, g_sketch = _unit(r_sketch), _unit(g_sketch)
         return Factors(h_sketch, r_sketch, g_sketch)
 
-    def _sketch_errors(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """`CS_r(r)` and `CS_g(g)` of a block of positions: (T, V), (T,) -> (T, kr), (T, kg)."""
+    def sketch_hidden(self, hidden: Tensor) -> Tensor:
+        """`CS_h(h)` of unit length: (T, D) -> (T, kh) float32."""
+        return _unit(hidden.to(torch.float32) @ self._hidden)
+
+    def sketch_errors(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """`CS_r(r)` and `CS_g(g)`, as long as they are, of a block of positions: (T, V), (T,) -> (T, kr), (T, kg)."""
         transform = self._readout.transform
         slots = largest_slots(logits, self._config, transform)
         target_logits = logits.gather(1, targets.unsqueeze(1)).squeeze(1)  # (T,)
