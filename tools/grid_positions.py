@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +26,11 @@ from rise_store.signature.channels import EPSILON, Channels
 from rise_store.signature.windows import length_batches
 
 Array = npt.NDArray[Any]
+Item = TypeVar("Item")
 
 SHARP = EstimatorConfig(position_weighting="residual")  # the published temperature, 0.1
 SMOOTH = EstimatorConfig(position_weighting="residual", tau=1.0)  # the model's own probabilities
+BLOCK = 250  # texts in a file
 CACHED_ROWS = 64  # positions whose logits fit into a cache
 
 
@@ -66,6 +68,15 @@ class Positions:
         with np.load(path) as arrays:
             return cls(**{field.name: arrays[field.name] for field in fields(cls)})
 
+    @classmethod
+    def joined(cls, parts: Sequence[Positions]) -> Positions:
+        """The positions of several sets of texts, one after the other."""
+        return cls(**{f.name: np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)})
+
+
+def _whole(windows: list[list[int]]) -> QueryChunks:
+    return QueryChunks(windows, [1] * len(windows))
+
 
 class PositionPass:
     """Runs a model over texts and queries, and keeps in a folder what it gave."""
@@ -76,21 +87,28 @@ class PositionPass:
 
     def of_texts(self, name: str, texts: Sequence[str]) -> Positions:
         """Positions of examples, each a text that is cut into windows."""
-        path = self._path(name, list(texts))
-        if not path.exists():
-            windows = self._load()[0].chunks(texts)
-            self._run([QueryChunks(parts, [1] * len(parts)) for parts in windows], name).save(path)
-        return Positions.load(path)
+        return self._of(name, list(texts), lambda encoder, some: [_whole(parts) for parts in encoder.chunks(some)])
 
     def of_queries(self, name: str, queries: Sequence[Query]) -> Positions:
         """Positions of queries, those of prompts left out."""
-        path = self._path(name, [query.model_dump_json() for query in queries])
-        if not path.exists():
-            self._run(self._load()[0].query_chunks(queries), name).save(path)
-        return Positions.load(path)
+        return self._of(name, list(queries), lambda encoder, some: encoder.query_chunks(some))
 
-    def _path(self, name: str, content: list[str]) -> Path:
-        key = repr([Path(self._model).name, self._dtype, SHARP.model_dump(), content])
+    def _of(
+        self, name: str, items: list[Item], chunked: Callable[[SignatureEncoder, list[Item]], Sequence[QueryChunks]]
+    ) -> Positions:
+        """Block by block, each a file: a run that was cut off goes on, and one over fewer texts shares them."""
+        parts = []
+        for start in range(0, len(items), BLOCK):
+            block = items[start : start + BLOCK]
+            path = self._path(name, block)
+            if not path.exists():
+                label = f"{name} {start + 1} to {start + len(block)} of {len(items)}"
+                self._run(chunked(self._load()[0], block), label).save(path)
+            parts.append(Positions.load(path))
+        return Positions.joined(parts)
+
+    def _path(self, name: str, items: Sequence[object]) -> Path:
+        key = repr([Path(self._model).name, self._dtype, SHARP.model_dump(), items])
         return self._cache / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.npz"
 
     def _load(self) -> tuple[SignatureEncoder, TransformersBackbone, Factory]:

@@ -147,7 +147,7 @@ def _draw_grid(report: dict[str, Any], path: Path) -> None:
         1, len(tasks), figsize=(2.6 + 2.3 * len(tasks), 1 + 0.22 * len(rows)), sharey=True, squeeze=False
     )
     for panel, task in zip(panels[0], tasks, strict=True):
-        values = [[found[(task, *row, alpha)] for alpha in alphas] for row in rows]
+        values = [[found[task, row[0], row[1], alpha] for alpha in alphas] for row in rows]
         low, high = min(map(min, values)), max(map(max, values))
         panel.imshow(values, aspect="auto", cmap="YlGnBu", vmin=low, vmax=high)
         for i, line in enumerate(values):
