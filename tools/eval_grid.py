@@ -175,7 +175,7 @@ def results(grids: dict[str, dict[str, Grid]]) -> list[dict[str, Any]]:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    passes = PositionPass(args.model or fetch_smollm2(), args.dtype, args.device, args.cache)
+    passes = PositionPass(args.model or fetch_smollm2(), args.dtype, args.device, args.cache, smooth=args.smooth)
     grids, sizes = {}, {}
     for name in args.tasks:
         task = read_task(name, args.data, args.rows, args.queries, args.form)
@@ -214,6 +214,9 @@ def main() -> None:
     parser.add_argument("--form", choices=QUERY_FORMS, default="text", help="what of a query counts (default: text)")
     parser.add_argument("--sample", type=int, default=512, help="rows for preconditioning (default: 512)")
     parser.add_argument("--seed", type=int, default=0, help="of that sample (default: 0)")
+    parser.add_argument(
+        "--smooth", action="store_true", help="also the weightings at tau 1, which take a pass of their own"
+    )
     parser.add_argument("--model", help="hub name, folder or GGUF file (default: SmolLM2-135M)")
     parser.add_argument("--dtype", default="bfloat16", help="default: bfloat16")
     parser.add_argument("--device", default="cpu", help="default: cpu")
@@ -221,6 +224,7 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, help="write the tables to this file; standard output otherwise")
     parser.add_argument("--plots", type=Path, help="folder for grid.png and weightings.png; needs matplotlib")
     args = parser.parse_args()
+    args.weightings = [name for name in args.weightings if args.smooth or not WEIGHTINGS[name].smooth]
     report = run(args)
     if args.json:
         args.json.write_text(json.dumps(report, indent=1) + "\n")

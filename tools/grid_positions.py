@@ -44,7 +44,7 @@ class Positions:
     hidden: Array  # (T, kh) float16, sketched hidden states of unit length
     residual: Array  # (T, kr) float16, sketched residuals at tau 0.1, of unit length
     error: Array  # (T, kg) float16, sketched projected errors at tau 0.1, of unit length
-    smooth_residual: Array  # the same at tau 1
+    smooth_residual: Array  # the same at tau 1; (T, 0) where they were not asked for
     smooth_error: Array
     residual_length: Array  # (T,) float32, lengths of the sketches
     error_length: Array
@@ -52,7 +52,8 @@ class Positions:
     smooth_error_length: Array
     hidden_length: Array  # (T,) float32, |h|
     loss: Array  # (T,) float32, -log p(y) in nats over the whole vocabulary at tau 1
-    entropy: Array  # (T,) float32, nats, likewise
+    sharp_loss: Array  # (T,) float32, the same at tau 0.1: how far y's logit is below the largest, over tau
+    entropy: Array  # (T,) float32, nats, at tau 1
     gradient_length: Array  # (T,) float32, |p - onehot(y)|, likewise
 
     def save(self, path: Path) -> None:
@@ -81,8 +82,8 @@ def _whole(windows: list[list[int]]) -> QueryChunks:
 class PositionPass:
     """Runs a model over texts and queries, and keeps in a folder what it gave."""
 
-    def __init__(self, model: str | Path, dtype: str, device: str, cache: Path) -> None:
-        self._model, self._dtype, self._device, self._cache = model, dtype, device, cache
+    def __init__(self, model: str | Path, dtype: str, device: str, cache: Path, *, smooth: bool = False) -> None:
+        self._model, self._dtype, self._device, self._cache, self._smooth = model, dtype, device, cache, smooth
         self._parts: tuple[SignatureEncoder, TransformersBackbone, Factory] | None = None
 
     def of_texts(self, name: str, texts: Sequence[str]) -> Positions:
@@ -108,14 +109,14 @@ class PositionPass:
         return Positions.joined(parts)
 
     def _path(self, name: str, items: Sequence[object]) -> Path:
-        key = repr([Path(self._model).name, self._dtype, SHARP.model_dump(), items])
+        key = repr([Path(self._model).name, self._dtype, SHARP.model_dump(), self._smooth, items])
         return self._cache / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.npz"
 
     def _load(self) -> tuple[SignatureEncoder, TransformersBackbone, Factory]:
         if self._parts is None:
             loaded = load_model(self._model, dtype=self._dtype, device=self._device)
             encoder = SignatureEncoder(loaded, SHARP)
-            self._parts = encoder, TransformersBackbone(loaded), Factory(loaded.model, encoder)
+            self._parts = encoder, TransformersBackbone(loaded), Factory(loaded.model, encoder, self._smooth)
         return self._parts
 
     @torch.inference_mode()
@@ -145,11 +146,11 @@ class PositionPass:
 class Factory:
     """Hidden states and next tokens -> the arrays of `Positions`."""
 
-    def __init__(self, model: Any, encoder: SignatureEncoder) -> None:
+    def __init__(self, model: Any, encoder: SignatureEncoder, smooth: bool) -> None:
         self._readout = make_readout(model)
         with torch.inference_mode():
             self._sharp = Channels(self._readout, encoder.tables, SHARP)
-            self._smooth = Channels(self._readout, encoder.tables, SMOOTH)
+            self._smooth = Channels(self._readout, encoder.tables, SMOOTH) if smooth else None
 
     def __call__(self, hidden: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """The arrays of T positions, (T, D) and (T,) -> by name."""
@@ -164,19 +165,22 @@ class Factory:
     def _block(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
         found = {}
         for prefix, channels in (("", self._sharp), ("smooth_", self._smooth)):
-            for key, sketch in zip(("residual", "error"), channels.sketch_errors(logits, targets), strict=True):
+            none = torch.empty(len(logits), 0, device=logits.device)
+            sketches = (none, none) if channels is None else channels.sketch_errors(logits, targets)
+            for key, sketch in zip(("residual", "error"), sketches, strict=True):
                 length = sketch.norm(dim=1).clamp(min=EPSILON)
                 found[f"{prefix}{key}"] = (sketch / length.unsqueeze(1)).to(torch.float16)
                 found[f"{prefix}{key}_length"] = length
         return found | self._of_vocabulary(logits, targets)
 
     def _of_vocabulary(self, logits: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Over all V entries: the loss, the entropy and the exact length of the gradient by the logits."""
+        """Over all V entries: the losses, the entropy and the exact length of the gradient by the logits."""
         parts = []
         for raw, y in zip(torch.split(logits, CACHED_ROWS), torch.split(targets, CACHED_ROWS), strict=True):
             log_p = self._readout.transform(raw.to(torch.float32, copy=True)).log_softmax(dim=1)  # (T, V)
-            p = log_p.exp()
             loss = -log_p.gather(1, y.unsqueeze(1)).squeeze(1)  # (T,)
+            sharp_loss = (log_p / SHARP.tau).logsumexp(dim=1) + loss / SHARP.tau
+            p = log_p.exp()
             squared = p.square().sum(dim=1) - 2 * torch.exp(-loss) + 1  # |p - onehot(y)|^2
-            parts.append(torch.stack([loss, -(p * log_p).sum(dim=1), squared.clamp(min=0).sqrt()]))
-        return dict(zip(("loss", "entropy", "gradient_length"), torch.cat(parts, dim=1), strict=True))
+            parts.append(torch.stack([loss, sharp_loss, -(p * log_p).sum(dim=1), squared.clamp(min=0).sqrt()]))
+        return dict(zip(("loss", "sharp_loss", "entropy", "gradient_length"), torch.cat(parts, dim=1), strict=True))

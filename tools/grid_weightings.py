@@ -74,6 +74,19 @@ WEIGHTINGS: dict[str, Weighting] = {
     ),
     "residual/repeats": Weighting("|r|, |g| over how often the chunk has y", _scaled(lambda p: 1 / _repeats(p))),
     "residual*hidden": Weighting("|r|, |g| times |h|", _scaled(lambda p: p.hidden_length)),
+    "loss^2": Weighting("(-log p(y))^2 at tau 1", _both(lambda p: p.loss**2)),
+    "residual*loss^2": Weighting("|r|, |g| times its square", _scaled(lambda p: p.loss**2)),
+    "sharp loss": Weighting("-log p(y) at tau 0.1", _both(lambda p: p.sharp_loss)),
+    "sharp loss^0.5": Weighting("its square root", _both(lambda p: np.sqrt(np.maximum(p.sharp_loss, 0)))),
+    "residual*sharp loss": Weighting("|r|, |g| times -log p(y) at tau 0.1", _scaled(lambda p: p.sharp_loss)),
+    "residual*loss/repeats^0.5": Weighting(
+        "|r|, |g| times -log p(y), over the root of how often the chunk has y",
+        _scaled(lambda p: p.loss / np.sqrt(_repeats(p))),
+    ),
+    "residual*loss*rarity": Weighting(
+        "|r|, |g| times -log p(y) times rarity",
+        lambda p, rarity: (rarity * p.loss * p.residual_length, rarity * p.loss * p.error_length),
+    ),
     "rarity": Weighting("-log(share of y among the rows' tokens)", lambda p, rarity: (rarity, rarity)),
     "residual*rarity": Weighting(
         "|r|, |g| times that", lambda p, rarity: (rarity * p.residual_length, rarity * p.error_length)

@@ -84,6 +84,11 @@ def reference_residual(scaled: np.ndarray, target: int, config: ReferenceConfig)
     return r
 
 
+def reference_surprisal(logits: np.ndarray, target: int) -> float:
+    """-log p(y) in nats at temperature 1, over the whole vocabulary."""
+    return float(np.log(np.exp(logits - logits.max()).sum()) - (logits[target] - logits.max()))
+
+
 def unit(x: np.ndarray) -> np.ndarray:
     """Step 5: x / max(|x|, 1e-8)."""
     return x / max(np.linalg.norm(x), 1e-8)
@@ -120,6 +125,9 @@ def chunk_signature(
         r_hat, g_hat = table_r.sketch(r), table_g.sketch(g)
         if config.weighting == "uniform":
             r_hat, g_hat = unit(r_hat), unit(g_hat)
+        elif config.weighting == "surprisal":
+            surprisal = reference_surprisal(transform(z), target)
+            r_hat, g_hat = surprisal * r_hat, surprisal * g_hat
         rh += np.outer(r_hat, h_hat)
         gh += np.outer(g_hat, h_hat)
     return unit(np.concatenate([config.lambda_rh * rh.ravel(), config.lambda_gh * gh.ravel()]))
