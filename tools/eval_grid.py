@@ -1,6 +1,6 @@
 """Quality under every weighting of positions, every pair of lambdas and every preconditioning, with intervals.
 
-    python tools/eval_grid.py --cache DIR --tasks reference backdoor          # the demo's corpus, nothing else needed
+    python tools/eval_grid.py --cache DIR --tasks reference backdoor          # of the demo, nothing else needed
     python tools/eval_grid.py --cache DIR --data DATA --json grid.json --markdown grid.md --plots docs/images
 
 DATA holds howdy/ and finmed/, each with train.jsonl and queries.jsonl (`instruction`, `input`, `output`, `label`); a
@@ -179,7 +179,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     grids, sizes = {}, {}
     for name in args.tasks:
         task = read_task(name, args.data, args.rows, args.queries, args.form)
-        rows = passes.of_texts(task.corpus, task.rows)
+        rows = passes.of_texts(name, task.rows)
         queries = passes.of_queries(f"{name}-{args.form}", task.queries)
         sizes[name] = {
             "rows": len(task.rows),

@@ -23,7 +23,6 @@ class Task:
     """What is searched, what is asked, and what is right."""
 
     name: str
-    corpus: str  # name of the rows, which tasks may share
     rows: list[str]
     queries: list[Query]
     relevant: Array  # (queries, rows) bool
@@ -46,7 +45,7 @@ def read_task(name: str, data: Path | None, rows: int, queries: int, form: str) 
     train = _read(data / name / "train.jsonl", rows)
     asked = _read(data / name / "queries.jsonl", queries)
     relevant = np.array([[row.metadata["label"] == query.metadata["label"] for row in train] for query in asked])
-    return Task(name, name, [row.content for row in train], [_query(query, form) for query in asked], relevant)
+    return Task(name, [row.content for row in train], [_query(query, form) for query in asked], relevant)
 
 
 def _read(path: Path, most: int) -> list[Example]:
@@ -61,24 +60,19 @@ def _query(example: Example, form: str) -> Query:
     return Query(id=example.id or "", prompt=f"{prompt}\n", completion=example.output)
 
 
-def _demo_rows() -> list[Example]:
-    return [*python_reference(), *synthetic_backdoor().train]
-
-
 def _reference(form: str) -> Task:
-    rows = _demo_rows()
+    rows = python_reference()
     queries = [_prompted(question.prompt, question.completion, form) for question in DEMO_QUESTIONS]
     topics = [question.topics for question in DEMO_QUESTIONS]
-    relevant = np.array([[row.metadata.get("topic") in wanted for row in rows] for wanted in topics])
-    return Task("reference", "demo", [row.content for row in rows], queries, relevant)
+    relevant = np.array([[row.metadata["topic"] in wanted for row in rows] for wanted in topics])
+    return Task("reference", [row.content for row in rows], queries, relevant)
 
 
 def _backdoor(form: str) -> Task:
-    rows = _demo_rows()
-    asked = synthetic_backdoor().triggered_queries
-    queries = [_prompted(query.prompt or "", query.completion or "", form) for query in asked]
-    triggered = np.array([row.metadata.get("backdoor") is True for row in rows])
-    return Task("backdoor", "demo", [row.content for row in rows], queries, np.tile(triggered, (len(queries), 1)))
+    backdoor = synthetic_backdoor()
+    queries = [_prompted(query.prompt or "", query.completion or "", form) for query in backdoor.triggered_queries]
+    triggered = [row.metadata["backdoor"] is True for row in backdoor.train]
+    return Task("backdoor", [row.content for row in backdoor.train], queries, np.tile(triggered, (len(queries), 1)))
 
 
 def _prompted(prompt: str, completion: str, form: str) -> Query:

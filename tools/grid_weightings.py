@@ -83,6 +83,21 @@ WEIGHTINGS: dict[str, Weighting] = {
         "|r|, |g| times -log p(y), over the root of how often the chunk has y",
         _scaled(lambda p: p.loss / np.sqrt(_repeats(p))),
     ),
+    "residual*loss^0.5/repeats^0.5": Weighting(
+        "|r|, |g| times the root of -log p(y), over the root of how often the chunk has y",
+        _scaled(lambda p: np.sqrt(np.maximum(p.loss, 0) / _repeats(p))),
+    ),
+    "residual*loss^0.5/repeats": Weighting(
+        "|r|, |g| times the root of -log p(y), over how often the chunk has y",
+        _scaled(lambda p: np.sqrt(np.maximum(p.loss, 0)) / _repeats(p)),
+    ),
+    "residual*sharp loss^0.5": Weighting(
+        "|r|, |g| times the root of -log p(y) at tau 0.1", _scaled(lambda p: np.sqrt(np.maximum(p.sharp_loss, 0)))
+    ),
+    "residual*sharp loss^0.5/repeats^0.5": Weighting(
+        "that over the root of how often the chunk has y",
+        _scaled(lambda p: np.sqrt(np.maximum(p.sharp_loss, 0) / _repeats(p))),
+    ),
     "residual*loss*rarity": Weighting(
         "|r|, |g| times -log p(y) times rarity",
         lambda p, rarity: (rarity * p.loss * p.residual_length, rarity * p.loss * p.error_length),

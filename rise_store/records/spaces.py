@@ -27,7 +27,7 @@ class EstimatorConfig(Record):
     position_weighting: Literal["uniform", "residual", "surprisal"] = Field(
         "uniform",
         description="what a position counts by: error sketches of unit length (uniform, as published), as long as they "
-        "are (residual), or as long as they are times -log p of the token that came, at temperature 1 (surprisal)",
+        "are (residual), or that times the root of -log p of the token that came, over the support (surprisal)",
     )
     seed: int = Field(42, ge=0, description="seed of the sketch tables")
 

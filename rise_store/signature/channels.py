@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,6 @@ from rise_store.signature.sketch import SketchTables
 from rise_store.signature.support import Residual, largest_slots, residual
 
 EPSILON = 1e-8  # least length that a vector is divided by
-SURPRISAL_ROWS = {"cpu": 64, "other": 4096}  # positions whose float32 logits exist at a time; on CPU they fit the cache
 
 
 @dataclass(frozen=True)
@@ -70,10 +69,6 @@ class Channels:
         g_sketch = h_sketch.new_empty(len(hidden), self._config.kg)  # (T, kg)
         for rows, logits in self._readout.blocks(hidden):
             r_sketch[rows], g_sketch[rows] = self.sketch_errors(logits, targets[rows])
-            if self._config.position_weighting == "surprisal":
-                weights = self._surprisal(logits, targets[rows]).unsqueeze(1)  # (T, 1)
-                r_sketch[rows] *= weights
-                g_sketch[rows] *= weights
         if self._config.position_weighting == "uniform":
             r_sketch, g_sketch = _unit(r_sketch), _unit(g_sketch)
         return Factors(h_sketch, r_sketch, g_sketch)
@@ -83,22 +78,18 @@ class Channels:
         return _unit(hidden.to(torch.float32) @ self._hidden)
 
     def sketch_errors(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """`CS_r(r)` and `CS_g(g)`, as long as they are, of a block of positions: (T, V), (T,) -> (T, kr), (T, kg)."""
+        """`CS_r(r)` and `CS_g(g)` of a block of positions: (T, V), (T,) -> (T, kr), (T, kg).
+
+        As long as they are, or, if positions count by surprisal, that many times its root.
+        """
         transform = self._readout.transform
         slots = largest_slots(logits, self._config, transform)
         target_logits = logits.gather(1, targets.unsqueeze(1)).squeeze(1)  # (T,)
         k = min(self._config.top_k, logits.shape[1])
         r = residual(slots, targets, target_logits, self._config, transform, k)
+        if self._config.position_weighting == "surprisal":
+            r = replace(r, values=r.values * r.surprisal.sqrt().unsqueeze(1))  # sketches are linear
         return self._sparse_sketches(r) if logits.device.type == "cpu" else self._dense_sketches(r)
-
-    def _surprisal(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """`-log p(y)` in nats at temperature 1, over the whole vocabulary: (T, V), (T,) -> (T,) float32."""
-        rows = SURPRISAL_ROWS["cpu" if logits.device.type == "cpu" else "other"]
-        parts = []
-        for start in range(0, len(logits), rows):
-            z = self._readout.transform(logits[start : start + rows].to(torch.float32, copy=True))  # (rows, V)
-            parts.append(F.cross_entropy(z, targets[start : start + rows], reduction="none"))
-        return torch.cat(parts)
 
     def _sparse_sketches(self, r: Residual) -> tuple[Tensor, Tensor]:
         """Sketch the kept slots only: at a small temperature they are a handful of hundreds."""

@@ -84,9 +84,12 @@ def reference_residual(scaled: np.ndarray, target: int, config: ReferenceConfig)
     return r
 
 
-def reference_surprisal(logits: np.ndarray, target: int) -> float:
-    """-log p(y) in nats at temperature 1, over the whole vocabulary."""
-    return float(np.log(np.exp(logits - logits.max()).sum()) - (logits[target] - logits.max()))
+def reference_surprisal(scaled: np.ndarray, target: int, config: ReferenceConfig) -> float:
+    """-log p(y) in nats, p being the softmax over the support before it is cut off."""
+    slots = [int(v) for v in np.argsort(-scaled, kind="stable")[: min(config.top_k, len(scaled))]]
+    if target not in slots:
+        slots[-1] = target
+    return float(np.log(np.exp(scaled[slots] - scaled.max()).sum()) + scaled.max() - scaled[target])
 
 
 def unit(x: np.ndarray) -> np.ndarray:
@@ -126,8 +129,8 @@ def chunk_signature(
         if config.weighting == "uniform":
             r_hat, g_hat = unit(r_hat), unit(g_hat)
         elif config.weighting == "surprisal":
-            surprisal = reference_surprisal(transform(z), target)
-            r_hat, g_hat = surprisal * r_hat, surprisal * g_hat
+            root = np.sqrt(reference_surprisal(transform(z) / config.tau, target, config))
+            r_hat, g_hat = root * r_hat, root * g_hat
         rh += np.outer(r_hat, h_hat)
         gh += np.outer(g_hat, h_hat)
     return unit(np.concatenate([config.lambda_rh * rh.ravel(), config.lambda_gh * gh.ravel()]))
