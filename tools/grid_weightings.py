@@ -91,10 +91,10 @@ WEIGHTINGS: dict[str, Weighting] = {
         "|r|, |g| times the root of -log p(y), over how often the chunk has y",
         _scaled(lambda p: np.sqrt(np.maximum(p.loss, 0)) / _repeats(p)),
     ),
-    "residual*sharp loss^0.5": Weighting(
+    "surprisal": Weighting(
         "|r|, |g| times the root of -log p(y) at tau 0.1", _scaled(lambda p: np.sqrt(np.maximum(p.sharp_loss, 0)))
     ),
-    "residual*sharp loss^0.5/repeats^0.5": Weighting(
+    "surprisal/repeats^0.5": Weighting(
         "that over the root of how often the chunk has y",
         _scaled(lambda p: np.sqrt(np.maximum(p.sharp_loss, 0) / _repeats(p))),
     ),

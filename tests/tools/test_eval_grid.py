@@ -48,7 +48,7 @@ def test_scores_from_products_are_those_of_the_library(tool: Any) -> None:
             np.testing.assert_allclose(scores / scores.max() * expected.max() / scale, expected / scale, atol=1e-5)
 
 
-@pytest.mark.parametrize("weighting", ["uniform", "residual"])
+@pytest.mark.parametrize("weighting", ["uniform", "residual", "surprisal"])
 def test_signatures_from_kept_positions_are_those_of_the_encoder(
     tool: Any, tiny_model: Path, tmp_path: Path, weighting: str
 ) -> None:
