@@ -8,6 +8,7 @@ from typing import Any
 
 Row = dict[str, Any]
 INK, MUTED = "#1f2328", "#8c959f"
+STORED = ("uniform", "residual", "surprisal")  # those that a space can have: of them the whole grid is shown
 COLOURS = ("#8c959f", "#0969da", "#bc4c00")
 
 
@@ -65,6 +66,7 @@ def _grid_table(report: dict[str, Any], task: str) -> str:
     rows = [
         [name, lambdas, *(_cell(found[name, lambdas, alpha]["AP"]) for alpha in alphas)]
         for name, lambdas in dict.fromkeys(key[:2] for key in found)
+        if name in STORED
     ]
     header = [f"{task}: weighting", "lambdas", *(f"alpha {_alpha(alpha)}" for alpha in alphas)]
     return _table(header, rows)
@@ -72,11 +74,26 @@ def _grid_table(report: dict[str, Any], task: str) -> str:
 
 def _held_out_table(report: dict[str, Any]) -> str:
     rows = [
-        [row["task"], row["weighting"], _cell(row["AP"]), _cell(row["AP less that of residual"])]
+        [
+            row["task"],
+            row["weighting"],
+            _cell(row["AP"]),
+            _cell(row["less residual"]),
+            *(_cell(row[f"less residual at {lambdas}, none"]) for lambdas in ("1/0.3", "0.7/1")),
+        ]
         + [f"{s['lambdas']}, {_alpha(s['alpha'])}" for s in row["chosen"].values()]
         for row in report["held_out"]
     ]
-    header = ["task", "weighting", "held-out AP", "less that of residual", "chosen on even", "chosen on odd"]
+    header = [
+        "task",
+        "weighting",
+        "held-out AP",
+        "less residual",
+        "less residual at 1/0.3",
+        "less residual at 0.7/1",
+        "chosen on even",
+        "chosen on odd",
+    ]
     return _table(header, rows)
 
 
@@ -130,9 +147,9 @@ def _draw_weightings(report: dict[str, Any], path: Path) -> None:
     panels[0][0].set_yticks(range(len(names)), names)
     panels[0][0].invert_yaxis()
     handles, labels = panels[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncols=3, frameon=False)
+    figure.legend(handles, labels, loc="lower center", ncols=3, frameon=False, fontsize=8)
     figure.tight_layout(rect=(0, 0.5 / figure.get_figheight(), 1, 1))
-    figure.savefig(path, dpi=100, facecolor="white")
+    figure.savefig(path, dpi=68, facecolor="white")
     plt.close(figure)
 
 
@@ -141,7 +158,7 @@ def _draw_grid(report: dict[str, Any], path: Path) -> None:
 
     tasks = list(report["tasks"])
     found = {(r["task"], r["weighting"], r["lambdas"], r["alpha"]): r["AP"][0] for r in report["results"]}
-    rows = list(dict.fromkeys(key[1:3] for key in found))
+    rows = [row for row in dict.fromkeys(key[1:3] for key in found) if row[0] in STORED]
     alphas = list(dict.fromkeys(key[3] for key in found))
     figure, panels = plt.subplots(
         1, len(tasks), figsize=(2.6 + 2.3 * len(tasks), 1 + 0.22 * len(rows)), sharey=True, squeeze=False
@@ -153,7 +170,7 @@ def _draw_grid(report: dict[str, Any], path: Path) -> None:
         for i, line in enumerate(values):
             for j, value in enumerate(line):
                 dark = value > low + 0.6 * (high - low)
-                panel.text(j, i, f"{value:.3f}", ha="center", va="center", fontsize=7, color="white" if dark else INK)
+                panel.text(j, i, f"{value:.3f}", ha="center", va="center", fontsize=8, color="white" if dark else INK)
         panel.set_title(f"{task}: AP", color=INK, fontsize=11)
         panel.set_xticks(range(len(alphas)), [_alpha(alpha) for alpha in alphas])
         panel.set_xlabel("alpha", color=INK)
@@ -162,5 +179,5 @@ def _draw_grid(report: dict[str, Any], path: Path) -> None:
             side.set_visible(False)
     panels[0][0].set_yticks(range(len(rows)), [f"{name}  {lambdas}" for name, lambdas in rows])
     figure.tight_layout()
-    figure.savefig(path, dpi=100, facecolor="white")
+    figure.savefig(path, dpi=68, facecolor="white")
     plt.close(figure)
