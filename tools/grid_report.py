@@ -149,7 +149,7 @@ def _draw_weightings(report: dict[str, Any], path: Path) -> None:
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=3, frameon=False, fontsize=8)
     figure.tight_layout(rect=(0, 0.5 / figure.get_figheight(), 1, 1))
-    figure.savefig(path, dpi=68, facecolor="white")
+    figure.savefig(path, dpi=66, facecolor="white")
     plt.close(figure)
 
 
@@ -179,5 +179,5 @@ def _draw_grid(report: dict[str, Any], path: Path) -> None:
             side.set_visible(False)
     panels[0][0].set_yticks(range(len(rows)), [f"{name}  {lambdas}" for name, lambdas in rows])
     figure.tight_layout()
-    figure.savefig(path, dpi=68, facecolor="white")
+    figure.savefig(path, dpi=66, facecolor="white")
     plt.close(figure)
