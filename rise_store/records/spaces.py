@@ -24,8 +24,10 @@ class EstimatorConfig(Record):
     chunk_size: int = Field(256, ge=2, description="longest chunk, tokens")
     chunk_overlap: int = Field(50, ge=0, description="overlap of neighbouring chunks, tokens")
     max_query_tokens: int = Field(512, ge=2, description="length to which a prompt with its completion is cut, tokens")
-    position_weighting: Literal["uniform", "residual"] = Field(
-        "uniform", description="whether the error sketches are normalised at each position (uniform) or not (residual)"
+    position_weighting: Literal["uniform", "residual", "surprisal"] = Field(
+        "uniform",
+        description="what a position counts by: error sketches of unit length (uniform, as published), as long as they "
+        "are (residual), or that times the root of -log p of the token that came, over the support (surprisal)",
     )
     seed: int = Field(42, ge=0, description="seed of the sketch tables")
 

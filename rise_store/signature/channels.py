@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -64,22 +64,31 @@ class Channels:
             hidden: what the LM head consumes, (T, D).
             targets: the token that each position predicts, (T,) int64.
         """
-        h_sketch = _unit(hidden.to(torch.float32) @ self._hidden)  # (T, kh)
+        h_sketch = self.sketch_hidden(hidden)  # (T, kh)
         r_sketch = h_sketch.new_empty(len(hidden), self._config.kr)  # (T, kr)
         g_sketch = h_sketch.new_empty(len(hidden), self._config.kg)  # (T, kg)
         for rows, logits in self._readout.blocks(hidden):
-            r_sketch[rows], g_sketch[rows] = self._sketch_errors(logits, targets[rows])
+            r_sketch[rows], g_sketch[rows] = self.sketch_errors(logits, targets[rows])
         if self._config.position_weighting == "uniform":
             r_sketch, g_sketch = _unit(r_sketch), _unit(g_sketch)
         return Factors(h_sketch, r_sketch, g_sketch)
 
-    def _sketch_errors(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """`CS_r(r)` and `CS_g(g)` of a block of positions: (T, V), (T,) -> (T, kr), (T, kg)."""
+    def sketch_hidden(self, hidden: Tensor) -> Tensor:
+        """`CS_h(h)` of unit length: (T, D) -> (T, kh) float32."""
+        return _unit(hidden.to(torch.float32) @ self._hidden)
+
+    def sketch_errors(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """`CS_r(r)` and `CS_g(g)` of a block of positions: (T, V), (T,) -> (T, kr), (T, kg).
+
+        As long as they are, or, if positions count by surprisal, that many times its root.
+        """
         transform = self._readout.transform
         slots = largest_slots(logits, self._config, transform)
         target_logits = logits.gather(1, targets.unsqueeze(1)).squeeze(1)  # (T,)
         k = min(self._config.top_k, logits.shape[1])
         r = residual(slots, targets, target_logits, self._config, transform, k)
+        if self._config.position_weighting == "surprisal":
+            r = replace(r, values=r.values * r.surprisal.sqrt().unsqueeze(1))  # sketches are linear
         return self._sparse_sketches(r) if logits.device.type == "cpu" else self._dense_sketches(r)
 
     def _sparse_sketches(self, r: Residual) -> tuple[Tensor, Tensor]:

@@ -128,6 +128,7 @@ class Residual:
 
     values: Tensor  # (T, C) float32
     entries: Tensor  # (T, C) int64
+    surprisal: Tensor  # (T,) float32, -log p(y) in nats over the support, before the cut-off
 
 
 def residual(
@@ -156,11 +157,14 @@ def residual(
     is_target = (entries == targets.unsqueeze(1)) & (logits > -torch.inf)
 
     s = transform(logits) / config.tau  # (T, C)
-    ex = torch.exp(s - s.amax(dim=1, keepdim=True))
-    p = ex / (ex.sum(dim=1, keepdim=True) + 1e-8)  # (T, C)
+    below_largest = s - s.amax(dim=1, keepdim=True)  # (T, C)
+    ex = torch.exp(below_largest)
+    total = ex.sum(dim=1, keepdim=True) + 1e-8  # (T, 1)
+    p = ex / total  # (T, C)
+    surprisal = total.squeeze(1).log() - below_largest.masked_fill(~is_target, 0).sum(dim=1)  # (T,)
     below = p.cumsum(dim=1) < config.top_p
     prefix = (below.sum(dim=1, keepdim=True) + 1).clamp_(min=config.min_top_k)  # (T, 1)
     kept = (torch.arange(p.shape[1], device=p.device) < prefix) | is_target
     p = torch.where(kept, p, 0.0)
     p = p / p.sum(dim=1, keepdim=True)
-    return Residual(p - is_target.to(p.dtype), entries)
+    return Residual(p - is_target.to(p.dtype), entries, surprisal.clamp(min=0))

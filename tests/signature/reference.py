@@ -84,6 +84,14 @@ def reference_residual(scaled: np.ndarray, target: int, config: ReferenceConfig)
     return r
 
 
+def reference_surprisal(scaled: np.ndarray, target: int, config: ReferenceConfig) -> float:
+    """-log p(y) in nats, p being the softmax over the support before it is cut off."""
+    slots = [int(v) for v in np.argsort(-scaled, kind="stable")[: min(config.top_k, len(scaled))]]
+    if target not in slots:
+        slots[-1] = target
+    return float(np.log(np.exp(scaled[slots] - scaled.max()).sum()) + scaled.max() - scaled[target])
+
+
 def unit(x: np.ndarray) -> np.ndarray:
     """Step 5: x / max(|x|, 1e-8)."""
     return x / max(np.linalg.norm(x), 1e-8)
@@ -120,6 +128,9 @@ def chunk_signature(
         r_hat, g_hat = table_r.sketch(r), table_g.sketch(g)
         if config.weighting == "uniform":
             r_hat, g_hat = unit(r_hat), unit(g_hat)
+        elif config.weighting == "surprisal":
+            root = np.sqrt(reference_surprisal(transform(z) / config.tau, target, config))
+            r_hat, g_hat = root * r_hat, root * g_hat
         rh += np.outer(r_hat, h_hat)
         gh += np.outer(g_hat, h_hat)
     return unit(np.concatenate([config.lambda_rh * rh.ravel(), config.lambda_gh * gh.ravel()]))

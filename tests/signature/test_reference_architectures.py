@@ -31,6 +31,7 @@ SETTINGS = {
     "tau 0.1": ReferenceConfig(k_r=32, k_h=16, k_g=8),
     "tau 1": ReferenceConfig(k_r=32, k_h=16, k_g=8, tau=1.0, lambda_rh=0.5, lambda_gh=1.0, seed=7),
     "residual": ReferenceConfig(k_r=24, k_h=8, k_g=12, weighting="residual", min_slots=1),
+    "surprisal": ReferenceConfig(k_r=24, k_h=8, k_g=12, weighting="surprisal", top_k=40, tau=0.5),
     "few slots": ReferenceConfig(k_r=24, k_h=8, k_g=12, tau=1.0, top_k=11, cutoff=0.97, min_slots=6),
 }
 
