@@ -6,6 +6,7 @@
 Each method indexes a few rows of 256 tokens with random models of growing width, in a process of its own; measured is
 the peak of resident memory over that of the loaded model. A line through the sizes gives bytes a parameter, which are
 held against what the shapes say (`memory_model.py`); the same arithmetic gives the need of 1B to 32B models.
+Peak memory needs Linux.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from typing import Any
 
 import numpy as np
 from memory_model import GIB, HOST, MEMORY_METHODS, OLMO, Shape, needed_bytes, storage_table
-from method_memory import forget_peak, peak_bytes, resident_bytes
+from method_memory import forget_peak, peak_bytes, require_linux, resident_bytes
 
+from rise_store.errors import ConfigError, RiseStoreError
 from rise_store.evaluation.baselines import Method
 from rise_store.records import Example
 
@@ -90,7 +92,7 @@ def measure_index(method: str, folder: str, rows: int) -> dict[str, int]:
     examples = random_rows(rows)
     before = resident_bytes()
     if not forget_peak():
-        raise SystemExit(
+        raise ConfigError(
             "this system does not let a process forget its peak of memory: /proc/self/clear_refs is needed"
         )
     if method == "rise":
@@ -118,7 +120,10 @@ def run_measurements(args: argparse.Namespace) -> list[dict[str, Any]]:
             save_random_model(shape, folder)
             for method in args.methods:
                 command = [sys.executable, __file__, "--run", method, "--model", str(folder), "--rows", str(args.rows)]
-                done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+                done = subprocess.run(command, capture_output=True, check=False, text=True)
+                if done.returncode:
+                    said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+                    raise ConfigError(f"{method}, {shape.name}: {said[-1]}")
                 found = json.loads(done.stdout.splitlines()[-1])
                 arithmetic = needed_bytes(MEASURED[method], shape, 4)
                 results.append(
@@ -266,6 +271,16 @@ def main() -> int:
     parser.add_argument("--run", choices=MEASURED, help=argparse.SUPPRESS)
     parser.add_argument("--model", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    try:
+        return run(args)
+    except RiseStoreError as error:
+        print(error if args.run else f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def run(args: argparse.Namespace) -> int:
+    """All measurements, or the one of a child process; the exit code."""
+    require_linux()
     if args.run:
         print(json.dumps(measure_index(args.run, args.model, args.rows)))
         return 0
@@ -278,10 +293,10 @@ def main() -> int:
         "extrapolated": [*extrapolate(2), *extrapolate(4)],
         "storage": storage_table(),
     }
-    text = markdown(report)
-    print(text)
     if args.json:
         args.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    text = markdown(report)
+    print(text)
     if args.markdown:
         args.markdown.write_text(text + "\n", encoding="utf-8")
     if args.plots:

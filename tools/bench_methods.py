@@ -8,7 +8,7 @@ DIR holds train.jsonl and queries.jsonl (instruction, input, output, label). Eac
 the model is loaded, the peak of memory forgotten, then the method indexes the rows and scores all of them for every
 query. Quality is by the paper's protocol: for each query the K highest and the K lowest rows, auPRC and auROC on those
 2K, precision on the top K, averaged over queries; and average precision over all rows. docs/baselines.md says what each
-method is. Methods whose package is missing are listed as not installed.
+method is. Methods whose package is missing are listed as not installed. Peak memory needs Linux.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from method_memory import forget_peak, peak_bytes, resident_bytes
+from method_memory import forget_peak, peak_bytes, require_linux, resident_bytes
 from method_tasks import FORMS, MethodTask, load_task
 
 from rise_store.corpus import fetch_smollm2
 from rise_store.errors import RiseStoreError
 from rise_store.evaluation import evaluate
 from rise_store.evaluation.baselines import Method, run_method
+from rise_store.evaluation.protocol import check_ks
 from rise_store.records import EstimatorConfig, Storage
 
 SMALL: dict[str, Any] = {"kr": 16, "kh": 8, "kg": 28}  # 352 coordinates
@@ -261,7 +262,7 @@ def plot(report: dict[str, Any], folder: Path) -> list[Path]:
     return paths
 
 
-def main() -> int:
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", default="howdy", help="name of the task in tables (default: %(default)s)")
     parser.add_argument("--data", type=Path, help="folder of train.jsonl and queries.jsonl (default: a synthetic task)")
@@ -280,15 +281,26 @@ def main() -> int:
     parser.add_argument("--plots", type=Path, metavar="DIR", help="also draw quality_bytes.png and quality_time.png")
     parser.add_argument("--run", choices=METHODS, help=argparse.SUPPRESS)
     parser.add_argument("--scratch", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    args.model = args.model or str(fetch_smollm2())
+    return parser
+
+
+def main() -> int:
+    args = make_parser().parse_args()
+    try:
+        return run(args)
+    except RiseStoreError as error:
+        print(error if args.run else f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def run(args: argparse.Namespace) -> int:
+    """All methods, or the one of a child process; the exit code."""
+    require_linux()
+    check_ks(args.ks)
     task = load_task(args.task, args.data, args.rows, args.queries, args.query_form)
+    args.model = args.model or str(fetch_smollm2())
     if args.run:
-        try:
-            print(json.dumps(run_child(args, task)))
-        except RiseStoreError as error:
-            print(error, file=sys.stderr)
-            return error.exit_code
+        print(json.dumps(run_child(args, task)))
         return 0
     report: dict[str, Any] = {
         "command": " ".join(sys.argv),
@@ -308,9 +320,9 @@ def main() -> int:
             row = measure(args, name, task, Path(scratch))
             report["results"].append(row)
             print(f"{name}: {row['state']} ({row.get('process_seconds', 0)} s)", file=sys.stderr)
-    print(table(report))
     if args.json:
         args.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(table(report))
     if args.plots:
         for path in plot(report, args.plots):
             print(f"wrote {path}", file=sys.stderr)

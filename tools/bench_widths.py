@@ -22,6 +22,7 @@ from typing import Any
 from method_tasks import FORMS, load_task
 
 from rise_store.corpus import fetch_smollm2
+from rise_store.errors import RiseStoreError
 from rise_store.records import EstimatorConfig
 
 WIDTHS = ["8/4/4", "16/8/28", "32/16/16", "64/32/32", "128/64/64", "128/128/64", "256/256/128", "512/512/256"]
@@ -66,7 +67,16 @@ def plot(report: dict[str, Any], folder: Path) -> Path:
     return folder / "sketch_widths.png"
 
 
-def main() -> int:
+def widths(text: str) -> tuple[int, int, int]:
+    """KR/KH/KG, as 16/8/28."""
+    parts = text.split("/")
+    if len(parts) != 3 or not all(part.isdecimal() and int(part) for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r}: three numbers above 0 are needed, as in 16/8/28")
+    kr, kh, kg = map(int, parts)
+    return kr, kh, kg
+
+
+def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", default="howdy", help="name of the task in tables (default: %(default)s)")
     parser.add_argument("--data", type=Path, help="folder of train.jsonl and queries.jsonl (default: a synthetic task)")
@@ -78,21 +88,32 @@ def main() -> int:
     parser.add_argument("--tau", type=float, default=0.1, help="temperature (default: %(default)s)")
     parser.add_argument("--lambda-gh", type=float, default=0.3, help="weight of channel GH (default: %(default)s)")
     parser.add_argument("--weighting", default="uniform", choices=["uniform", "residual"], help="of positions")
-    parser.add_argument("--widths", nargs="+", default=WIDTHS, metavar="KR/KH/KG", help="(default: eight, to 512)")
+    parser.add_argument("--widths", type=widths, nargs="+", default=list(map(widths, WIDTHS)), metavar="KR/KH/KG",
+                        help="(default: eight, to 512)")  # fmt: skip
     parser.add_argument("--json", type=Path, help="also write the report to this file")
     parser.add_argument("--plots", type=Path, metavar="DIR", help="also draw sketch_widths.png")
-    args = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    args = make_parser().parse_args()
+    try:
+        return run(args)
+    except RiseStoreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and report; the exit code."""
     from rise_store.evaluation.baselines.convergence import sketched_agreement
     from rise_store.evaluation.baselines.model import LanguageModel
     from rise_store.signature import load_model
 
-    model_name = args.model or str(fetch_smollm2())
     task = load_task(args.task, args.data, args.rows, args.queries, args.query_form)
+    model_name = args.model or str(fetch_smollm2())
     settings = {"tau": args.tau, "lambda_gh": args.lambda_gh, "position_weighting": args.weighting}
-    configs = []
-    for widths in args.widths:
-        kr, kh, kg = (int(part) for part in widths.split("/"))
-        configs.append(EstimatorConfig(kr=kr, kh=kh, kg=kg, **settings))
+    configs = [EstimatorConfig(kr=kr, kh=kh, kg=kg, **settings) for kr, kh, kg in args.widths]
     started = time.perf_counter()
     found = sketched_agreement(LanguageModel(load_model(model_name, device="cpu")), task.rows, task.queries, configs)
     report: dict[str, Any] = {
@@ -107,9 +128,9 @@ def main() -> int:
         "settings": settings,
         "results": [asdict(one) for one in found],
     }
-    print(table(report))
     if args.json:
         args.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(table(report))
     if args.plots:
         print(f"wrote {plot(report, args.plots)}", file=sys.stderr)
     return 0

@@ -1,6 +1,6 @@
 """Does training on what RISE selects help more than training on other data? Select, train, measure: a closed loop.
 
-    python tools/closed_loop.py --json loop.json --plots plots    # SmolLM2-135M, packaged texts: below 20 minutes
+    python tools/closed_loop.py --json loop.json --plots plots    # SmolLM2-135M, packaged texts: sized for 20 minutes
     python tools/closed_loop.py --model MODEL --device cuda --dtype bfloat16 --tokens 20000000 --batch 16 \\
         --length 1024 --candidates POOL --most-candidates 500000 --targets TARGETS --seeds 5
 
@@ -26,7 +26,8 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +37,16 @@ from closed_loop_data import Material, material_of_files, packaged_material, sou
 from continued_training import Ids, Look, Losses, Recipe, Trainee
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from rise_store import AttributionStore
 from rise_store.corpus import fetch_smollm2
-from rise_store.encoders import choose_space
+from rise_store.digests import json_sha256
 from rise_store.errors import InputError, RiseStoreError
 from rise_store.records import EstimatorConfig, Query
-from rise_store.retrieval import Search, scan_scores
+from rise_store.retrieval import Search, parse_where, scan_scores
+from rise_store.retrieval.precondition import Preconditioner
+from rise_store.retrieval.second_moments import SAMPLE
 from rise_store.signature import SignatureEncoder
 from rise_store.store import open_store
 from rise_store.version import __version__
@@ -90,15 +94,22 @@ def take(name: str, order: Sequence[int], ids: Sequence[Ids], budget: int) -> Ar
 def rise_scores(material: Material, encoder: SignatureEncoder, folder: Path, *, precondition: float | None) -> Floats:
     """The score of each candidate for the mean signature of the targets."""
     with open_store(folder, create=True) as backend:
-        store = AttributionStore(backend)
-        store.ingest(material.candidates, dataset="candidates", model=encoder)
-        collection = backend.open_collection(choose_space(backend, None).fingerprint)
-        queries = [Query(text=target.content) for target in material.targets]
-        search = Search.plan(collection, queries, precondition=precondition)
-        mean = encoder.encode_queries(queries).signatures.mean(axis=0, keepdims=True)
         number = {candidate.key: n for n, candidate in enumerate(material.candidates)}
+        # A store that is kept may hold other candidates and other models' spaces: each set is a dataset of its own.
+        digest = json_sha256([[candidate.key, candidate.content_sha256] for candidate in material.candidates])
+        dataset = f"candidates-{digest[:16]}"
+        AttributionStore(backend).ingest(material.candidates, dataset=dataset, model=encoder, new_space=True)
+        collection = backend.open_collection(encoder.fingerprint)
+        queries = [Query(text=target.content) for target in material.targets]
+        own = parse_where(f"dataset={dataset}")
+        search = Search.plan(collection, queries)
+        if precondition is not None:  # by a sample of these candidates alone
+            rows = [point.vector for point in islice(collection.scroll(own, with_vectors=True, fields=()), SAMPLE)]
+            features = search.scoring.features(np.stack([row for row in rows if row is not None]))
+            search = replace(search, preconditioner=Preconditioner.from_rows(features, precondition))
+        mean = encoder.encode_queries(queries).signatures.mean(axis=0, keepdims=True)
         scores = np.full(len(number), -np.inf)  # candidates without a signature come last
-        for page in scan_scores(collection, search.fold(mean), search.scoring, fields=["example_id"]):
+        for page in scan_scores(collection, search.fold(mean), search.scoring, where=own, fields=["example_id"]):
             scores[[number[point.payload["example_id"]] for point in page.points]] = page.scores[:, 0]
     return scores
 
@@ -259,7 +270,7 @@ def print_report(report: dict[str, Any]) -> None:
             f"{arm['loss']:.4f}",
             f"{change['mean']:+.4f}",
             f"{change['low']:+.4f} to {change['high']:+.4f}",
-            sources or "-",
+            Text(sources or "-"),
         )
     out.print(table)
     for one in report["differences"]:
@@ -358,9 +369,9 @@ def main(arguments: Sequence[str] | None = None, estimator: EstimatorConfig | No
 
             args.dtype = fastest_dtype(args.device)
         report = run(args, load_material(args), say)
-        print_report(report)
         if args.json:
             args.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        print_report(report)
         if args.plots:
             say(f"drew {draw(report, args.plots)}")
     except RiseStoreError as error:

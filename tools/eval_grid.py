@@ -33,6 +33,7 @@ from grid_tasks import QUERY_FORMS, TASKS, Task, read_task
 from grid_weightings import WEIGHTINGS, signatures, token_rarity
 
 from rise_store.corpus import fetch_smollm2
+from rise_store.errors import RiseStoreError
 
 Array = npt.NDArray[Any]
 KS = (5, 10, 50)
@@ -54,18 +55,27 @@ Grid = dict[Setting, Array]  # (metrics, queries)
 
 
 def query_metrics(scores: Array, relevant: Array) -> Array:
-    """Metrics of each query, (METRICS, m), from scores and what is right, (m, n) both."""
+    """Metrics of each query, (METRICS, m), from scores and what is right, (m, n) both; as `evaluate` gives them."""
     order = np.argsort(-scores, axis=1, kind="stable")
-    ranked = np.take_along_axis(relevant, order, axis=1)  # (m, n) bool
-    values = [average_precision(ranked)]
-    values += [average_precision(np.concatenate([ranked[:, :k], ranked[:, -k:]], axis=1)) for k in KS]
+    ranked, scores = (np.take_along_axis(array, order, axis=1) for array in (relevant, scores))  # (m, n)
+    n = ranked.shape[1]
+    values = [average_precision(ranked, scores)]
+    for k in KS:
+        kept = np.arange(n) if 2 * k >= n else np.r_[:k, n - k : n]  # each row once
+        values.append(average_precision(ranked[:, kept], scores[:, kept]))
     values += [ranked[:, :k].mean(axis=1) for k in KS]
     return np.stack(values)
 
 
-def average_precision(ranked: Array) -> Array:
-    """Mean of the precision at each right row, (m, n) bool -> (m,); 0 where no row is right."""
-    precision = np.cumsum(ranked, axis=1) / np.arange(1, ranked.shape[1] + 1)
+def average_precision(ranked: Array, scores: Array) -> Array:
+    """Mean of the precision at each right row, (m, n) both, highest score first -> (m,); 0 where no row is right.
+
+    Equal scores are one step: the precision at each of their rows is that at the last of them.
+    """
+    places = np.arange(ranked.shape[1])
+    last = np.concatenate([scores[:, 1:] != scores[:, :-1], np.ones((len(scores), 1), bool)], axis=1)
+    ends = np.minimum.accumulate(np.where(last, places, places[-1])[:, ::-1], axis=1)[:, ::-1]  # of each row's step
+    precision = np.take_along_axis(np.cumsum(ranked, axis=1), ends, axis=1) / (ends + 1)
     found: Array = (precision * ranked).sum(axis=1) / np.maximum(ranked.sum(axis=1), 1)
     return found
 
@@ -186,7 +196,9 @@ def results(grids: dict[str, dict[str, Grid]]) -> list[dict[str, Any]]:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    passes = PositionPass(args.model or fetch_smollm2(), args.dtype, args.device, args.cache, smooth=args.smooth)
+    model = args.model or fetch_smollm2()
+    identity = None if args.model else Path(model).name  # the default's file is always the same
+    passes = PositionPass(model, args.dtype, args.device, args.cache, smooth=args.smooth, identity=identity)
     grids, sizes = {}, {}
     for name in args.tasks:
         task = read_task(name, args.data, args.rows, args.queries, args.form)
@@ -201,7 +213,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         grids[name] = task_grid(task, rows, queries, args.weightings, args.sample, args.seed)
     return {
         "command": " ".join(["python", *sys.argv]),
-        "model": Path(args.model or fetch_smollm2()).name,
+        "model": Path(model).name,
         "dtype": args.dtype,
         "query_form": args.form,
         "sample": args.sample,
@@ -214,7 +226,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, required=True, help="folder for what the model gave")
     parser.add_argument("--data", type=Path, help="folder with howdy/ and finmed/")
@@ -236,7 +248,11 @@ def main() -> None:
     parser.add_argument("--plots", type=Path, help="folder for grid.png and weightings.png; needs matplotlib")
     args = parser.parse_args()
     args.weightings = [name for name in args.weightings if args.smooth or not WEIGHTINGS[name].smooth]
-    report = run(args)
+    try:
+        report = run(args)
+    except RiseStoreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
     if args.json:
         args.json.write_text(json.dumps(report, indent=1) + "\n")
     if args.plots:
@@ -245,7 +261,8 @@ def main() -> None:
         args.markdown.write_text(markdown(report))
     else:
         print(markdown(report))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

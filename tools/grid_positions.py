@@ -79,11 +79,31 @@ def _whole(windows: list[list[int]]) -> QueryChunks:
     return QueryChunks(windows, [1] * len(windows))
 
 
+def model_identity(model: str | Path) -> str:
+    """The name of a model of the hub; of files, where they are, with the size and the time of change of each."""
+    path = Path(model)
+    if not path.exists():
+        return str(model)
+    files = sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]
+    return repr([str(path.resolve()), *((one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in files)])
+
+
 class PositionPass:
     """Runs a model over texts and queries, and keeps in a folder what it gave."""
 
-    def __init__(self, model: str | Path, dtype: str, device: str, cache: Path, *, smooth: bool = False) -> None:
+    def __init__(
+        self,
+        model: str | Path,
+        dtype: str,
+        device: str,
+        cache: Path,
+        *,
+        smooth: bool = False,
+        identity: str | None = None,
+    ) -> None:
+        """`identity` tells the model from others in the cache; by default `model_identity` does."""
         self._model, self._dtype, self._device, self._cache, self._smooth = model, dtype, device, cache, smooth
+        self._identity = model_identity(model) if identity is None else identity
         self._parts: tuple[SignatureEncoder, TransformersBackbone, Factory] | None = None
 
     def of_texts(self, name: str, texts: Sequence[str]) -> Positions:
@@ -109,7 +129,7 @@ class PositionPass:
         return Positions.joined(parts)
 
     def _path(self, name: str, items: Sequence[object]) -> Path:
-        key = repr([Path(self._model).name, self._dtype, SHARP.model_dump(), self._smooth, items])
+        key = repr([self._identity, self._dtype, SHARP.model_dump(), self._smooth, items])
         return self._cache / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.npz"
 
     def _load(self) -> tuple[SignatureEncoder, TransformersBackbone, Factory]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from method_tasks import labelled_rows
 
-from rise_store.corpus import DEMO_QUESTIONS, python_reference, read_jsonl, synthetic_backdoor
+from rise_store.corpus import DEMO_QUESTIONS, python_reference, synthetic_backdoor
+from rise_store.errors import InputError
 from rise_store.records import Example, Query
 
 Array = npt.NDArray[Any]
@@ -37,19 +38,18 @@ def read_task(name: str, data: Path | None, rows: int, queries: int, form: str) 
         rows: the first of them.
         queries: likewise.
         form: text (a query is encoded whole, as a row is) or completion (only its output counts).
+
+    Raises:
+        InputError: `data` is missing, a file is missing or empty, or a row of it cannot be used.
     """
     if name in ("reference", "backdoor"):
         return _DEMO[name](form)
     if data is None:
-        raise SystemExit(f"the task {name} needs --data FOLDER, which has {name}/train.jsonl and {name}/queries.jsonl")
-    train = _read(data / name / "train.jsonl", rows)
-    asked = _read(data / name / "queries.jsonl", queries)
+        raise InputError(f"the task {name} needs --data FOLDER, which has {name}/train.jsonl and {name}/queries.jsonl")
+    train = labelled_rows(data / name / "train.jsonl", rows)
+    asked = labelled_rows(data / name / "queries.jsonl", queries)
     relevant = np.array([[row.metadata["label"] == query.metadata["label"] for row in train] for query in asked])
     return Task(name, [row.content for row in train], [_query(query, form) for query in asked], relevant)
-
-
-def _read(path: Path, most: int) -> list[Example]:
-    return [row for row in islice(read_jsonl(path), most) if isinstance(row, Example)]
 
 
 def _query(example: Example, form: str) -> Query:

@@ -1,12 +1,20 @@
-"""How much memory this process takes: now, and at most since it was last asked to forget."""
+"""How much memory this process takes: now, and at most since it was last asked to forget. On Linux alone."""
 
 from __future__ import annotations
 
 import gc
-import resource
+import sys
 from pathlib import Path
 
+from rise_store.errors import ConfigError
+
 _STATUS, _FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def require_linux() -> None:
+    """`ConfigError` where memory cannot be measured."""
+    if sys.platform != "linux":
+        raise ConfigError(f"memory is measured on Linux alone, and this is {sys.platform}; run the benchmark there")
 
 
 def resident_bytes() -> int:
@@ -38,4 +46,7 @@ def _field(name: str) -> int | None:
 
 
 def _most_ever() -> int:
+    require_linux()
+    import resource
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

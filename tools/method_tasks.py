@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from rise_store.corpus import read_jsonl, synthetic_backdoor
+from rise_store.corpus import RejectedRow, read_jsonl, synthetic_backdoor
+from rise_store.errors import InputError
 from rise_store.records import Example, Query
 
 FORMS = ("completion", "text")
@@ -36,6 +36,9 @@ def load_task(name: str, data: Path | None, rows: int, queries: int, form: str =
         rows: the first of them.
         queries: so many, evenly spread over the file, whose halves may be of different labels.
         form: text (a query is encoded whole, as a row is) or completion (only its output counts).
+
+    Raises:
+        InputError: a file is missing or empty, or a row of it cannot be used.
     """
     if data is None:
         backdoor = synthetic_backdoor()
@@ -43,7 +46,7 @@ def load_task(name: str, data: Path | None, rows: int, queries: int, form: str =
         triggered = np.array([bool(example.metadata["backdoor"]) for example in examples])
         own = [_query(example.id, example.prompt or "", example.completion or "", form) for example in triggers]
         return MethodTask("synthetic backdoor", examples, own, np.tile(triggered, (len(own), 1)))
-    train, asked = list(islice(_lines(data / "train.jsonl"), rows)), list(_lines(data / "queries.jsonl"))
+    train, asked = labelled_rows(data / "train.jsonl", rows), labelled_rows(data / "queries.jsonl")
     count = min(queries, len(asked))
     questions = [asked[i * len(asked) // count] for i in range(count)]
     labels = np.array([row.metadata["label"] for row in train])
@@ -51,8 +54,18 @@ def load_task(name: str, data: Path | None, rows: int, queries: int, form: str =
     return MethodTask(name, train, [_triple(question, form) for question in questions], relevant)
 
 
-def _lines(path: Path) -> Iterator[Example]:
-    return (row for row in read_jsonl(path) if isinstance(row, Example))
+def labelled_rows(path: Path, most: int | None = None) -> list[Example]:
+    """The first rows of a file, or all; `InputError` for one that cannot be used or has no label, and for none."""
+    rows: list[Example] = []
+    for row in islice(read_jsonl(path), most):
+        if isinstance(row, RejectedRow):
+            raise InputError(row.reason)
+        if "label" not in row.metadata:
+            raise InputError(f"{path}: row {len(rows) + 1} has no field label, which says what it answers")
+        rows.append(row)
+    if not rows:
+        raise InputError(f"{path}: no rows")
+    return rows
 
 
 def _triple(example: Example, form: str) -> Query:

@@ -17,7 +17,6 @@ import argparse
 import json
 import platform
 import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,8 +25,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from rise_store import AttributionStore
 from rise_store.digests import json_sha256
@@ -51,7 +52,7 @@ def measure_model(model: str, args: argparse.Namespace) -> Line:
 
     data = load_task(TASKS[args.task], args.data, rows=args.rows, queries=args.queries)
     started = time.perf_counter()
-    config = EstimatorConfig(**json.loads(args.estimator))
+    config = EstimatorConfig(**args.estimator)
     spread: dict[str, Any] = {"device_map": "auto"} if args.spread else {}
     encoder = SignatureEncoder.from_pretrained(model, config, dtype=args.dtype, device=args.device, **spread)
     loaded = time.perf_counter()
@@ -63,7 +64,6 @@ def measure_model(model: str, args: argparse.Namespace) -> Line:
         measures = {one.label: [one.value, one.low, one.high] for one in result.evaluation.measures}
         quality.setdefault(result.queries, {})[result.setting] = measures
     cuda = torch.cuda.is_available() and args.device != "cpu"
-    unit = 1 if sys.platform == "darwin" else 1024
     return {
         "architecture": space.space.architecture,
         "hidden_size": space.space.hidden_size,
@@ -77,10 +77,19 @@ def measure_model(model: str, args: argparse.Namespace) -> Line:
         "bytes_per_row": round((space.logical_bytes or 0) / space.examples),
         "store_bytes": space.size_bytes,
         "peak_device_bytes": torch.cuda.max_memory_allocated() if cuda else None,
-        "peak_resident_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
+        "peak_resident_bytes": peak_resident_bytes(),
         "load_seconds": round(loaded - started, 1),
         "seconds": round(report.seconds, 1),
     }
+
+
+def peak_resident_bytes() -> int | None:
+    """The most resident memory of this process so far; None on Windows."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def measure_in_process(model: str, args: argparse.Namespace) -> Line:
@@ -112,7 +121,7 @@ def run(models: Sequence[str], args: argparse.Namespace, measure: Measure, say: 
         "task": args.task,
         "data": load_task(TASKS[args.task], args.data, rows=args.rows, queries=args.queries).sha256[:16],
         "dtype": args.dtype,
-        "estimator": json.loads(args.estimator),
+        "estimator": args.estimator,
         "version": __version__,
     }
     same = json_sha256(settings)[:16]
@@ -154,20 +163,20 @@ def print_lines(lines: Sequence[Line], k: int = 10) -> None:
     table = Table(title=f"auPRC@{k}", box=None)
     table.add_column("model")
     for column in (*settings, "tokens/s", "bytes a row", "peak memory"):
-        table.add_column(column, justify="right")
+        table.add_column(Text(column), justify="right")
     for line in lines:
         if "error" in line:
-            table.add_row(line["model"], line["error"][:60])
+            table.add_row(Text(line["model"]), Text(line["error"][:60]))
             continue
         found = _first(line["quality"])
         values = [found[name].get(f"auprc@{k}", [None])[0] if name in found else None for name in settings]
         memory = line["peak_device_bytes"] or line["peak_resident_bytes"]
         table.add_row(
-            line["model"],
+            Text(line["model"]),
             *("-" if value is None else f"{value:.3f}" for value in values),
             f"{line['tokens_per_second']:,.0f}",
             f"{line['bytes_per_row']:,}",
-            f"{memory / 2**30:,.2f} GiB",
+            "-" if memory is None else f"{memory / 2**30:,.2f} GiB",
         )
     Console().print(table)
 
@@ -176,10 +185,35 @@ def _first(quality: dict[str, Any]) -> dict[str, Any]:
     return next(iter(quality.values()), {})
 
 
+def regex(text: str) -> re.Pattern[str]:
+    """As an argument."""
+    try:
+        return re.compile(text, re.IGNORECASE)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
+
+
+def settings(text: str) -> dict[str, Any]:
+    """Settings of the estimator as an argument, a JSON object."""
+    try:
+        found = json.loads(text)
+        if not isinstance(found, dict):
+            raise argparse.ArgumentTypeError(f"{text!r} is no JSON object")
+        EstimatorConfig(**found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise argparse.ArgumentTypeError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no JSON: {error}") from None
+    return found
+
+
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("further", nargs="*", metavar="MODEL", help="models beside those of the list")
-    parser.add_argument("--models", metavar="REGEX", help="of the list, those that match; all, where none is named")
+    parser.add_argument(
+        "--models", type=regex, metavar="REGEX", help="of the list, those that match; all, where none is named"
+    )
     parser.add_argument("--list", action="store_true", help="print the models and end")
     parser.add_argument("--task", choices=sorted(TASKS), default="howdy", help="default: %(default)s")
     parser.add_argument("--data", type=Path, help="folder of the task's data; by default it is generated")
@@ -188,7 +222,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="bfloat16")
     parser.add_argument("--device", default="auto", help="default: %(default)s")
     parser.add_argument("--spread", action="store_true", help="spread each model over all GPUs (needs accelerate)")
-    parser.add_argument("--estimator", default="{}", metavar="JSON", help="settings, as in '{\"kr\": 16}'")
+    parser.add_argument("--estimator", type=settings, default="{}", metavar="JSON", help="as in '{\"kr\": 16}'")
     parser.add_argument("--bootstrap", type=int, default=1000, help="resamples of intervals (default: %(default)s)")
     parser.add_argument("--folder", type=Path, help="where stores are made; by default a temporary folder")
     parser.add_argument("--out", type=Path, default=Path("matrix.jsonl"), help="default: %(default)s")
@@ -205,7 +239,7 @@ def main(given: Sequence[str] | None = None, measure: Measure = measure_in_proce
         print(line, file=sys.stderr, flush=True)
 
     listed = list(MODELS) if args.models or not args.further else []
-    models = [*(name for name in listed if re.search(args.models or "", name, re.IGNORECASE)), *args.further]
+    models = [*(name for name in listed if not args.models or args.models.search(name)), *args.further]
     if args.list:
         print("\n".join(models))
         return 0

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rise_store import InputError
+from rise_store.signature import SignatureEncoder
 from tests.ingest.examples import SENTENCES, SMALL, write_rows
 
 FACTS = ("The capital of {} is a town by the sea.", "Nobody has counted the towers of {} yet.", "{} has a port.")
@@ -130,6 +131,32 @@ def test_an_interval_covers_what_seeds_and_texts_share() -> None:
     assert low < -0.3 < high
     assert high - low < 0.05
     assert interval(tokens * -0.3 + np.zeros((5, 40)), tokens) == pytest.approx((-0.3, -0.3))
+
+
+def test_a_kept_store_serves_other_candidates_and_settings(
+    files: tuple[Path, Path], tiny_model: Path, tmp_path: Path
+) -> None:
+    from closed_loop import rise_scores
+    from closed_loop_data import material_of_files
+
+    some, others = (
+        material_of_files(*map(str, files), most_candidates=12, most_targets=2, most_held_out=2, seed=seed)
+        for seed in (1, 2)
+    )
+    encoder = SignatureEncoder.from_pretrained(tiny_model, SMALL, device="cpu")
+    narrow = SignatureEncoder.from_pretrained(tiny_model, SMALL.model_copy(update={"kr": 8}), device="cpu")
+    alone = rise_scores(some, encoder, tmp_path / "alone", precondition=0.01)
+    assert np.isfinite(alone).all()
+    for material, model in ((others, encoder), (others, narrow)):
+        rise_scores(material, model, tmp_path / "shared", precondition=0.01)
+    np.testing.assert_array_equal(rise_scores(some, encoder, tmp_path / "shared", precondition=0.01), alone)
+
+
+def test_names_of_sources_are_printed_as_they_are(report: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    from closed_loop import print_report
+
+    print_report({**report, "arms": [{**report["arms"][0], "sources": {"[/r/python]": 1.0}}]})
+    assert "[/r/python]" in capsys.readouterr().out.replace("\n", "")
 
 
 @pytest.mark.parametrize(

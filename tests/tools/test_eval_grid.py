@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rise_store.errors import InputError
+from rise_store.evaluation import evaluate
 from rise_store.records import EstimatorConfig, Query
 from rise_store.retrieval.metrics import Scoring
 from rise_store.retrieval.precondition import Preconditioner
@@ -66,11 +68,37 @@ def test_signatures_from_kept_positions_are_those_of_the_encoder(
     assert float(kept[0] @ encoder.encode_queries([query]).signatures[0]) > 0.9999
 
 
-def test_average_precision_is_that_of_scikit_learn(tool: Any) -> None:
-    metrics = pytest.importorskip("sklearn.metrics")
+@pytest.mark.parametrize("rows", [3, 12, 30, 130])  # fewer than K, than 2K, and more
+def test_metrics_are_those_of_the_protocol(tool: Any, rows: int) -> None:
     grid = tool("eval_grid")
     random = np.random.default_rng(3)
-    scores, relevant = random.normal(size=(4, 30)), random.random((4, 30)) < 0.3
-    found = grid.query_metrics(scores, relevant)[0]
-    expected = [metrics.average_precision_score(r, s) for r, s in zip(relevant, scores, strict=True)]
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    scores, relevant = random.integers(0, 9, (6, rows)).astype(np.float32), random.random((6, rows)) < 0.3
+    relevant[0] = False
+    evaluation = evaluate(scores, relevant, ks=grid.KS, bootstrap=0)
+    expected = {measure.label: measure.per_query for measure in evaluation.measures}
+    found = dict(zip(grid.METRICS, grid.query_metrics(scores, relevant), strict=True))
+    names = {"AP": "average_precision", "auPRC": "auprc", "P": "precision"}
+    for name, values in found.items():
+        kind, *k = name.split("@")
+        np.testing.assert_allclose(values, expected["@".join([names[kind], *k])], rtol=1e-12, err_msg=name)
+
+
+def test_models_of_one_name_share_no_positions(tool: Any, tmp_path: Path) -> None:
+    identity = tool("grid_positions").model_identity
+    for run in ("1", "2"):
+        (tmp_path / run / "checkpoint").mkdir(parents=True)
+        (tmp_path / run / "checkpoint" / "model.safetensors").write_bytes(b"weights")
+    one, two = (tmp_path / run / "checkpoint" for run in ("1", "2"))
+    before = identity(one)
+    assert before == identity(str(one)) != identity(two)
+    (one / "model.safetensors").write_bytes(b"other weights")
+    assert identity(one) != before
+    assert identity("owner/model") == "owner/model"
+
+
+@pytest.mark.parametrize("line", ['{"instruction": "a"', '{"text": "a row without a label"}'])
+def test_rows_that_cannot_be_used_are_not_passed_over(tool: Any, tmp_path: Path, line: str) -> None:
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"text": "a row", "label": "x"}\n' + line + "\n")
+    with pytest.raises(InputError, match=r"train\.jsonl"):
+        tool("method_tasks").load_task("some", tmp_path, 5, 5)

@@ -107,3 +107,26 @@ def test_lists_the_models(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.splitlines()[0] == "EleutherAI/pythia-14m"
     assert main(["--list", "--models", "olmo"]) == 0
     assert [name.rpartition("-")[2] for name in capsys.readouterr().out.splitlines()] == ["1B", "7B", "13B", "32B"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--models", "("], "no regular expression"),
+        (["--estimator", "{kr:1"], "no JSON"),
+        (["--estimator", '{"kr": 0}'], "kr: "),
+    ],
+)
+def test_mistakes_in_arguments_are_told(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    from model_matrix import main
+
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_errors_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    from model_matrix import print_lines
+
+    print_lines([{"model": "one", "error": "pip install 'rise-store[gguf]'"}])
+    assert "rise-store[gguf]" in capsys.readouterr().out
