@@ -160,6 +160,7 @@ def test_calibration_as_a_table(command: Command, library: Path, labelled: Path)
     assert lines[6].startswith("chosen: metric ")
     assert lines[7].startswith("because: ")
     assert lines[8] == "saved as preset mine; use it with --preset mine"
+    command("presets", "--store", library, "--delete", "mine")  # other tests read this store
 
 
 @pytest.mark.parametrize(

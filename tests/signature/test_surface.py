@@ -12,6 +12,8 @@ def test_the_public_names_are_these() -> None:
         "CountSketch",
         "EstimatorConfig",
         "LoadedModel",
+        "PositionFactors",
+        "QueryChunks",
         "SignatureEncoder",
         "Signatures",
         "SketchTables",
