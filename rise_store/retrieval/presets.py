@@ -31,8 +31,8 @@ def resolve_scoring(
 ) -> tuple[Scoring, float | None]:
     """The metric with its settings, and the alpha of preconditioning (None: there is none).
 
-    What `options` state wins over the preset, also an alpha of 0, which is none. Under another metric than the preset's, its weights and lambdas, which
-    were chosen for that metric, do not count.
+    What `options` state wins over the preset, also an alpha of 0, which is none. Under another metric than the
+    preset's, its weights and lambdas, which were chosen for that metric, do not count.
 
     Raises:
         SpaceMismatchError: the preset was chosen for another space.

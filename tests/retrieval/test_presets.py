@@ -108,9 +108,10 @@ class TestInTheStore:
             kept.save_settings("odd", lambdas="rh=1")
         with pytest.raises(ConfigError, match=r"give a number above 0, such as 0\.01"):
             kept.save_settings("odd", precondition=-1)
+        (space,) = kept.backend.spaces()
+        unused = Preset(name="odd", space=space.fingerprint, metric="paper", weights=Weights(rh=2))
         with pytest.raises(ConfigError, match="the metric paper takes lambdas instead of weights"):
-            (space,) = kept.backend.spaces()
-            kept.save_preset(Preset(name="odd", space=space.fingerprint, metric="paper", weights=Weights(rh=2)))
+            kept.save_preset(unused)
         with pytest.raises(StoreError, match="no space zz"):
             kept.save_preset(Preset(name="odd", space="zz"))
         assert kept.presets() == []
