@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -46,9 +46,9 @@ class Asking:
     _encoders: Encoders
     _second_moments: SecondMoments
 
-    def presets(self) -> list[Preset]:
-        """The presets of the store, by name."""
-        return read_presets(self._backend.catalogue())
+    def presets(self, *, notify: Callable[[str], None] = lambda line: None) -> list[Preset]:
+        """The presets of the store, by name; `notify` is told of each that cannot be read, which is left out."""
+        return read_presets(self._backend.catalogue(), notify)
 
     def save_preset(self, preset: Preset) -> Preset:
         """Keep settings under a name, in the place of those that had it; what was kept.
@@ -84,8 +84,8 @@ class Asking:
         fields |= {"metric": scoring.metric, "weights": scoring.weights, "lambdas": scoring.lambdas}
         return save_preset(self._backend.catalogue(), validated(Preset, "preset", fields), chosen)
 
-    def delete_preset(self, name: str) -> Preset:
-        """Forget a preset; what it was. `InputError` where there is none of the name."""
+    def delete_preset(self, name: str) -> Preset | None:
+        """Forget a preset; what it was, or None where that cannot be read. `InputError` where there is none of it."""
         return delete_preset(self._backend.catalogue(), name)
 
     def attribute_set(
@@ -151,6 +151,7 @@ class Asking:
 
         Raises:
             InputError: the store has no such preset.
+            StoreError: the preset cannot be read.
             RiseStoreError: see `Search.plan`.
         """
         searching, loading = split_options(options)

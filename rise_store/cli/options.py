@@ -76,8 +76,8 @@ def preset_settings(command: Command) -> Command:
             "--precondition",
             type=float,
             metavar="ALPHA",
-            help="Let directions that many stored signatures share count less, such as 0.01; the smaller, the less."
-            "  [default: they count]",
+            help="Let directions that many stored signatures share count less, such as 0.01; the smaller, the less. "
+            "0: none, whatever --preset says.  [default: they count]",
         ),
         click.option(
             "--lambdas", metavar="LAMBDAS", help="Of the metric paper, as in rh=1,gh=0.3.  [default: the space's]"

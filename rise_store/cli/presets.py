@@ -9,6 +9,7 @@ from rise_store.attribution_store import AttributionStore
 from rise_store.cli.options import format_option, preset_settings, space_option, store_option
 from rise_store.cli.output import echo_rows
 from rise_store.cli.output_presets import echo_presets, settings_of
+from rise_store.records import Preset
 from rise_store.retrieval import ScoringOptions
 
 
@@ -45,13 +46,19 @@ def presets(
         raise click.UsageError("settings and --note go with --save NAME")
     with AttributionStore.open(store, create=False) as opened:
         if save is not None:
-            changed = opened.save_settings(save, space=space, note=note, **settings)
+            changed: Preset | None = opened.save_settings(save, space=space, note=note, **settings)
         elif delete is not None:
             changed = opened.delete_preset(delete)
         else:
-            listed = [preset for preset in opened.presets() if preset.space.startswith(space or "")]
+            found = opened.presets(notify=lambda line: click.echo(f"warning: {line}", err=True))
+            listed = [preset for preset in found if preset.space.startswith(space or "")]
     if save is None and delete is None:
         echo_presets(listed, format_)
+    elif changed is None:
+        if format_ == "table":
+            click.echo(f"deleted {delete}, which could not be read")
+        else:
+            echo_rows({"name": delete}, format_)
     elif format_ == "table":
         done = "saved" if save is not None else "deleted"
         click.echo(f"{done} {changed.name}: {settings_of(changed)}, of space {changed.space}")

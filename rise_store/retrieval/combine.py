@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rise_store.errors import InputError
-from rise_store.records import Query, QuerySet
+from rise_store.records import EstimatorConfig, Query, QuerySet
 
 Array = npt.NDArray[np.float32]
 SAME = 1e-3  # signatures nearer to each other than this differ by what rounding them to float16 may do
@@ -28,8 +28,31 @@ class Encoded(Protocol):
         ...
 
 
+class Chunked(Protocol):
+    """A query as it is encoded, as `QueryChunks` has it."""
+
+    @property
+    def chunks(self) -> list[list[int]]:
+        """Token ids."""
+        ...
+
+    @property
+    def loss_start(self) -> list[int]:
+        """For each chunk, the first token whose prediction counts."""
+        ...
+
+
 class QueryEncoder(Protocol):
     """Encodes queries, as `SignatureEncoder` does."""
+
+    @property
+    def config(self) -> EstimatorConfig:
+        """The estimator's settings."""
+        ...
+
+    def query_chunks(self, queries: Sequence[Query]) -> Sequence[Chunked]:
+        """The token ids of queries."""
+        ...
 
     def encode_queries(self, queries: Sequence[Query]) -> Encoded:
         """Signatures of queries, whatever they are asked against."""
@@ -59,10 +82,8 @@ def query_signatures(encoder: QueryEncoder, asked: Sequence[Query | QuerySet]) -
         if other is not None:
             difference = signatures[number] - next(counterparts)
             if np.linalg.norm(difference) < SAME:
-                raise InputError(
-                    f"query {queries[number].id or number + 1}: what it is asked against has the same signature, so "
-                    "nothing tells them apart; give another one to ask against, or none"
-                )
+                reason = _sameness(encoder, queries[number], other)
+                raise InputError(f"query {queries[number].id or number + 1}: {reason}")
             signatures[number] = unit(difference)
     own, rows = 0, []
     for one in asked:
@@ -73,6 +94,25 @@ def query_signatures(encoder: QueryEncoder, asked: Sequence[Query | QuerySet]) -
         rows.append(unit(total) if isinstance(one, QuerySet) else total)
         own += size
     return np.stack(rows) if rows else signatures
+
+
+def _sameness(encoder: QueryEncoder, query: Query, other: Query) -> str:
+    """Why a query and its counterfactual have the same signature, and what to do."""
+    most = encoder.config.max_query_tokens
+    own, against = encoder.query_chunks([query, other])
+    written = [(one.prompt or "") + (one.completion or "") for one in (query, other)]
+    cut = query.text is None and len(own.chunks[0]) == most
+    if cut and own.chunks == against.chunks and written[0] != written[1]:
+        if own.loss_start[0] == most - 1:  # where a completion that is cut off would have begun
+            return (
+                f"the prompt fills max_query_tokens ({most}), so nothing of the answers is left to tell them apart; "
+                "shorten the prompt"
+            )
+        return f"the answers, behind their prompt, are the same up to max_query_tokens ({most}); shorten them"
+    return (
+        "what it is asked against has the same signature, so nothing tells them apart; give another one to ask "
+        "against, or none"
+    )
 
 
 def members(one: Query | QuerySet) -> tuple[Query, ...]:

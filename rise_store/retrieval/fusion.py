@@ -11,13 +11,12 @@ import numpy.typing as npt
 from rise_store.errors import ConfigError, InputError
 from rise_store.records import AttributionResult, ChannelScores, Fusion, Query, QuerySet, validated
 from rise_store.retrieval.attribute import attribution, result_of
-from rise_store.retrieval.plan import Question, Search
+from rise_store.retrieval.plan import MOST_HITS, Question, Search
 from rise_store.retrieval.scan import score_rows
 from rise_store.store import SearchRequest
 
 CONSTANT = 60  # of 1 / (60 + rank), as Cormack, Clarke and Buettcher have it (SIGIR 2009)
 DEPTH = 1_000  # ranks of each ranking that count: rank 1,000 adds 6 % of what rank 1 does
-_MOST_HITS = 200_000  # that are held at once
 
 Array = npt.NDArray[np.float32]
 
@@ -98,7 +97,7 @@ def _rankings(search: Search, asked: Question, folded: Array) -> tuple[dict[UUID
     ]
     index: dict[UUID, int] = {}
     rankings: list[npt.NDArray[np.int64]] = []
-    step = max(1, _MOST_HITS // depth)
+    step = max(1, MOST_HITS // depth)
     for start in range(0, len(requests), step):
         rankings.extend(
             np.array([index.setdefault(hit.id, len(index)) for hit in hits], dtype=np.int64)

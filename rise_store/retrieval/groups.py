@@ -13,14 +13,13 @@ import orjson
 from rise_store.errors import ConfigError, FilterError
 from rise_store.records import AttributionGroups, InfluenceShare
 from rise_store.retrieval.approximate import to_store
-from rise_store.retrieval.plan import Search
+from rise_store.retrieval.plan import MOST_HITS, Search
 from rise_store.retrieval.where import check_fields
 from rise_store.store import OWN_FIELDS, Collection, Equals, Payload, SearchRequest, resolve_field
 from rise_store.store.paths import parse_path
 
 DEFAULT_OVER = 1_000
 _EXACT_INTEGERS = 2**53  # from here on, floats are no longer every integer
-_MOST_HITS = 200_000  # that are held at once
 _NO_GROUPS = ("metadata", "channel_norms", "flags", "text")  # own fields that are no property of an example
 
 Group = str | int | float | bool | None
@@ -144,7 +143,7 @@ def value_at(payload: Payload, field: str) -> Group:
 def _batches(requests: Sequence[SearchRequest]) -> Iterable[list[SearchRequest]]:
     batch: list[SearchRequest] = []
     for request in requests:
-        if batch and sum(other.limit for other in batch) + request.limit > _MOST_HITS:
+        if batch and sum(other.limit for other in batch) + request.limit > MOST_HITS:
             yield batch
             batch = []
         batch.append(request)

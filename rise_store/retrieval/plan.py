@@ -23,6 +23,7 @@ from rise_store.store import Collection, Filter
 
 DEFAULT_K = 10
 MOST_OFFSET = 2**32 - 1  # more than any engine holds in a collection
+MOST_HITS = 200_000  # that are asked for in one call, which holds them all
 
 
 class SearchOptions(ScoringOptions, total=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timezone
 
 from pydantic import ValidationError
@@ -22,7 +23,7 @@ class ScoringOptions(TypedDict, total=False):
     metric: Metric | None  # dot (the default), cosine or paper
     weights: Weights | str | None  # of the channels, under dot and cosine, as a record or as rh=1,gh=0.5; 1 each
     lambdas: Lambdas | str | None  # under the metric paper, as a record or as rh=1,gh=0.3; the space's
-    precondition: float | None  # alpha: directions that many stored signatures share count less; not at all
+    precondition: float | None  # alpha: directions that many stored signatures share count less; 0: not at all
 
 
 def resolve_scoring(
@@ -30,8 +31,8 @@ def resolve_scoring(
 ) -> tuple[Scoring, float | None]:
     """The metric with its settings, and the alpha of preconditioning (None: there is none).
 
-    What `options` state wins over the preset. Under another metric than the preset's, its weights and lambdas, which
-    were chosen for that metric, do not count.
+    What `options` state wins over the preset, also an alpha of 0, which is none. Under another metric than the
+    preset's, its weights and lambdas, which were chosen for that metric, do not count.
 
     Raises:
         SpaceMismatchError: the preset was chosen for another space.
@@ -45,26 +46,35 @@ def resolve_scoring(
     metric = options.get("metric") or (preset.metric if preset is not None else "dot")
     weights, lambdas, alpha = options.get("weights"), options.get("lambdas"), options.get("precondition")
     if preset is not None and preset.metric == metric:
-        weights = preset.weights if weights is None and metric != "paper" else weights
+        weights = preset.weights if weights is None else weights
         lambdas = preset.lambdas if lambdas is None else lambdas
     if preset is not None and alpha is None:
         alpha = preset.precondition
-    if alpha is not None:
-        checked_alpha(alpha)
+    alpha = None if alpha is None or alpha == 0 else checked_alpha(alpha)
     return Scoring.plan(space.estimator, metric, weights, lambdas), alpha
 
 
-def read_presets(catalogue: Catalogue) -> list[Preset]:
-    """All presets by name; `StoreError` for a document that is none."""
-    return sorted((_parsed(name, document) for name, document in catalogue.scan(KIND)), key=lambda one: one.name)
+def read_presets(catalogue: Catalogue, notify: Callable[[str], None] = lambda line: None) -> list[Preset]:
+    """All presets by name; `notify` is told of each that cannot be read, which is left out."""
+    found = []
+    for name, document in sorted(catalogue.scan(KIND), key=lambda entry: entry[0]):
+        try:
+            found.append(_parsed(name, document))
+        except StoreError as error:
+            notify(str(error))
+    return found
 
 
 def find_preset(catalogue: Catalogue, name: str) -> Preset:
-    """The preset of a name; `InputError` where there is none, which names those that there are."""
+    """The preset of a name.
+
+    Raises:
+        InputError: there is none of the name; names those that there are.
+        StoreError: it cannot be read.
+    """
     document = catalogue.get(KIND, [name]).get(name)
     if document is None:
-        known = ", ".join(preset.name for preset in read_presets(catalogue)) or "none"
-        raise InputError(f"the store has no preset {name[:100]!r}; its presets: {known}")
+        raise _unknown(catalogue, name)
     return _parsed(name, document)
 
 
@@ -83,11 +93,21 @@ def save_preset(catalogue: Catalogue, preset: Preset, space: Space) -> Preset:
     return preset
 
 
-def delete_preset(catalogue: Catalogue, name: str) -> Preset:
-    """Forget a preset; what it was. `InputError` where there is none of the name."""
-    preset = find_preset(catalogue, name)
+def delete_preset(catalogue: Catalogue, name: str) -> Preset | None:
+    """Forget a preset; what it was, or None where that cannot be read. `InputError` where there is none of the name."""
+    document = catalogue.get(KIND, [name]).get(name)
+    if document is None:
+        raise _unknown(catalogue, name)
     catalogue.remove(KIND, [name])
-    return preset
+    try:
+        return _parsed(name, document)
+    except StoreError:
+        return None
+
+
+def _unknown(catalogue: Catalogue, name: str) -> InputError:
+    known = ", ".join(sorted(key for key, _ in catalogue.scan(KIND))) or "none"
+    return InputError(f"the store has no preset {name[:100]!r}; its presets: {known}")
 
 
 def _parsed(name: str, document: Document) -> Preset:
@@ -96,5 +116,5 @@ def _parsed(name: str, document: Document) -> Preset:
     except ValidationError as error:
         raise StoreError(
             f"preset {name!r} cannot be read ({error.errors()[0]['msg']}); a newer rise_store may have written it: "
-            "use that one, or save the preset anew"
+            "use that one, or delete the preset or save it anew"
         ) from error

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rise_store.records import EstimatorConfig, Query, QuerySet
-from rise_store.retrieval.combine import members, unit
+from rise_store.retrieval.combine import Chunked, members, unit
 
 BLOCK = 32  # resamples at a time: 3 MB of signatures and 8 MB of work at the published widths
 
@@ -26,20 +26,6 @@ class Factors(Protocol):
 
     def channels(self, config: EstimatorConfig, counts: Counts | None = None) -> Array:
         """The signature before it is normalised, (n, dim), for n rows of counts."""
-        ...
-
-
-class Chunked(Protocol):
-    """A query as it is encoded, as `QueryChunks` has it."""
-
-    @property
-    def chunks(self) -> list[list[int]]:
-        """Token ids."""
-        ...
-
-    @property
-    def loss_start(self) -> list[int]:
-        """For each chunk, the first token whose prediction counts."""
         ...
 
 

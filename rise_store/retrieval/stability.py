@@ -11,15 +11,17 @@ import numpy.typing as npt
 
 from rise_store.errors import ConfigError
 from rise_store.records import AttributionResult, HitStability, SeedAgreement, Stability
-from rise_store.retrieval.plan import Question, Search
+from rise_store.retrieval.plan import MOST_HITS, Question, Search
 from rise_store.retrieval.resample import Resampler
-from rise_store.retrieval.scan import score_rows
-from rise_store.store import SearchRequest
+from rise_store.retrieval.scan import PAGE, score_rows
+from rise_store.store import Collection, SearchRequest
 
 RESAMPLES = 200  # unless it is said how many
+MOST_RANKS = 10_000_000  # resamples times k: 80 MB of ranks and scores
 _LEAST_DEPTH = 100  # ranks that are told apart, or twice the length of the answer
 _PERCENTILES = (5, 95)
 
+Array = npt.NDArray[np.float32]
 BootstrapProgress = Callable[[int, int], None]
 """Is told of resamples answered and of all of them."""
 
@@ -36,7 +38,8 @@ class Bootstrap:
         """Check what is asked for; None where nothing is.
 
         Raises:
-            ConfigError: numbers out of range, or a search whose answer is not the exact top k.
+            ConfigError: numbers out of range, more ranks than `MOST_RANKS`, or a search whose answer is not the exact
+                top k.
         """
         if resamples is None:
             return None
@@ -47,6 +50,12 @@ class Bootstrap:
         if search.approximate is not None or search.offset:
             raise ConfigError(
                 "bootstrap tells how stable the exact top k is; leave out the approximate search and the offset"
+            )
+        longest = max((min(asked.k, asked.candidates) for asked in search.questions), default=0)
+        if resamples * longest > MOST_RANKS:
+            raise ConfigError(
+                f"bootstrap {resamples} of answers of {longest} examples gives {resamples * longest:,} ranks, and at "
+                f"most {MOST_RANKS:,} are held; choose a smaller k or a smaller bootstrap"
             )
         return cls(resamples, seed)
 
@@ -117,23 +126,42 @@ def _resampled(
     resampler: Resampler,
     bootstrap: Bootstrap,
     progress: Callable[[int], None],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+) -> tuple[npt.NDArray[np.int32], Array]:
     """Ranks and scores of the hits in each resample, (resamples, hits) both; a rank beyond depth is depth + 1."""
-    collection, scoring = search.collection, search.scoring
-    stored = collection.retrieve(ids, with_vectors=True)
-    nothing = np.zeros(collection.space.dim, np.float32)  # of what another client deletes meanwhile
-    vectors = [stored[id].vector if id in stored else nothing for id in ids]
-    rows = np.stack([vector for vector in vectors if vector is not None])
-    ranks, scores = [], []
+    columns = {id: column for column, id in enumerate(ids)}
+    ranks = np.full((bootstrap.resamples, len(ids)), depth + 1, np.int32)
+    scores = np.empty((bootstrap.resamples, len(ids)), np.float32)
+    step = max(1, MOST_HITS // depth)
+    first = _rows(search.collection, ids[:PAGE])  # what lies beyond the first page is read anew for each block
+    done = 0
     for block in resampler.signatures(bootstrap.resamples, bootstrap.seed):
         folded = search.fold(block)
-        requests = [SearchRequest(vector, depth, asked.filter, scaling=scoring.scaling, fields=()) for vector in folded]
-        for hits in collection.search(requests):
-            found = {hit.id: rank for rank, hit in enumerate(hits, 1)}
-            ranks.append([found.get(id, depth + 1) for id in ids])
-        scores.append(score_rows(rows, folded, scoring).T)
+        requests = [
+            SearchRequest(vector, depth, asked.filter, scaling=search.scoring.scaling, fields=()) for vector in folded
+        ]
+        for start in range(0, len(requests), step):
+            answers = search.collection.search(requests[start : start + step])
+            for row, hits in zip(ranks[done + start :], answers, strict=False):
+                for rank, hit in enumerate(hits, 1):
+                    if hit.id in columns:
+                        row[columns[hit.id]] = rank
+        for start in range(0, len(ids), PAGE):
+            rows = _rows(search.collection, ids[start : start + PAGE]) if start else first
+            scores[done : done + len(block), start : start + PAGE] = score_rows(rows, folded, search.scoring).T
+        done += len(block)
         progress(len(block))
-    return np.array(ranks), np.concatenate(scores)
+    return ranks, scores
+
+
+def _rows(collection: Collection, ids: Sequence[UUID]) -> Array:
+    """Stored signatures, (ids, dim); zeros for what another client deletes meanwhile."""
+    rows = np.zeros((len(ids), collection.space.dim), np.float32)
+    stored = collection.retrieve(ids, with_vectors=True)
+    for row, id in zip(rows, ids, strict=True):
+        vector = stored[id].vector if id in stored else None
+        if vector is not None:
+            row[:] = vector
+    return rows
 
 
 def agreement(own: AttributionResult, other: AttributionResult, seed: int) -> SeedAgreement:

@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from rise_store.store import open_store
 from tests.cli.conftest import Command
 from tests.ingest.examples import story_rows
 
@@ -61,6 +62,8 @@ def test_queries_name_a_preset_and_options_win_over_it(command: Command, close: 
     assert {**named, "preset": None} == stated
     partly = command(*query, "--preset", "close", "--weights", "rh=0,gh=1", "--format", "json").json
     assert (partly["metric"], partly["weights"]) == ("cosine", {"rh": 0.0, "gh": 1.0})
+    plain = command(*query, "--preset", "close", "--precondition", "0", "--format", "json").json
+    assert (plain["metric"], plain["precondition"], plain["preset"]) == ("cosine", None, "close")
     table = command(*query, "--preset", "close").out
     assert "3 of 12 examples, metric cosine, preconditioned, alpha 0.01, preset close;" in table
     groups = command("query", "--store", close, "--text", TEXT, "--group-by", "dataset", "--preset", "close")
@@ -74,7 +77,7 @@ def test_queries_name_a_preset_and_options_win_over_it(command: Command, close: 
         (("--metric", "cosine"), "settings and --note go with --save NAME. See rise-store presets --help"),
         (("--save", "two words"), "preset name: String should match pattern"),
         (("--save", "a", "--lambdas", "rh=1"), "lambdas belong to the metric paper, not to dot"),
-        (("--save", "a", "--precondition", "0"), "precondition is 0.0; give a number above 0, such as 0.01"),
+        (("--save", "a", "--precondition", "-1"), "precondition is -1.0; give a number above 0, such as 0.01"),
         (("--save", "a", "--space", "zz"), "the store has no space zz"),
     ],
 )
@@ -85,3 +88,15 @@ def test_what_is_wrong_is_one_line(command: Command, library: Path, options: tup
 def test_an_unknown_preset_names_those_that_there_are(command: Command, close: Path) -> None:
     error = command("query", "--store", close, "--text", TEXT, "--preset", "clsoe").error
     assert error == "the store has no preset 'clsoe'; its presets: close"
+
+
+def test_one_of_a_newer_version_is_left_out_with_a_warning_and_can_be_deleted(command: Command, close: Path) -> None:
+    for format_ in ("table", "jsonl"):
+        with open_store(close) as backend:
+            backend.catalogue().put("preset", {"newer": {"name": "newer", "space": "x", "curvature": 1}})
+        listed = command("presets", "--store", close, "--format", "json")
+        assert [preset["name"] for preset in listed.json] == ["close"]
+        assert listed.err.startswith("warning: preset 'newer' cannot be read")
+        deleted = command("presets", "--store", close, "--delete", "newer", "--format", format_).out
+        assert deleted == {"table": "deleted newer, which could not be read\n", "jsonl": '{"name":"newer"}\n'}[format_]
+    assert command("presets", "--store", close).err == ""

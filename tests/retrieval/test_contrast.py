@@ -95,6 +95,18 @@ def test_sameness_is_refused(library: OpenStore, encoder: SignatureEncoder) -> N
         library.attribute_all([Query(id="mine", **PAIR, against=PAIR["completion"])], model=encoder)
 
 
+def test_answers_that_are_cut_off_are_refused_with_the_reason(library: OpenStore, encoder: SignatureEncoder) -> None:
+    cut = {"prompt": " ".join(SENTENCES * 20), "completion": " A shiny key."}
+    with pytest.raises(
+        InputError, match=r"^query 1: the prompt fills max_query_tokens \(512\), so nothing of the answers"
+    ):
+        library.attribute(**cut, against=" A map.", model=encoder)
+    assert library.attribute(**cut, k=1, model=encoder).results  # a plain query is asked by its last token
+    long = " ".join(SENTENCES * 20)
+    with pytest.raises(InputError, match=r"^query 1: the answers, .* are the same up to max_query_tokens \(512\)"):
+        library.attribute(prompt="Tell me.", completion=f"{long} A key.", against=f"{long} A map.", model=encoder)
+
+
 def test_a_counterfactual_of_fewer_than_2_tokens_names_its_query(library: OpenStore, encoder: SignatureEncoder) -> None:
     queries = [Query(text=SENTENCES[0]), Query(text=SENTENCES[1], against=" ")]
     with pytest.raises(InputError, match=r"^query 2 \(against\): fewer than 2 tokens"):

@@ -38,6 +38,8 @@ class TestResolving:
             (COSINE, {"metric": None, "weights": None, "precondition": None}, ("cosine", Weights(gh=0.5), None, 0.1)),
             (COSINE, {"weights": "rh=2"}, ("cosine", Weights(rh=2), None, 0.1)),
             (COSINE, {"precondition": 0.5}, ("cosine", Weights(gh=0.5), None, 0.5)),
+            (COSINE, {"precondition": 0}, ("cosine", Weights(gh=0.5), None, None)),
+            (None, {"precondition": 0.0}, ("dot", Weights(), None, None)),
             (COSINE, {"metric": "dot"}, ("dot", Weights(), None, 0.1)),
             (COSINE, {"metric": "paper"}, ("paper", Weights(), Lambdas(rh=0.8, gh=0.3), 0.1)),
             (PAPER, {}, ("paper", Weights(), Lambdas(rh=1, gh=2), None)),
@@ -105,7 +107,11 @@ class TestInTheStore:
         with pytest.raises(ConfigError, match="lambdas belong to the metric paper, not to dot"):
             kept.save_settings("odd", lambdas="rh=1")
         with pytest.raises(ConfigError, match=r"give a number above 0, such as 0\.01"):
-            kept.save_settings("odd", precondition=0)
+            kept.save_settings("odd", precondition=-1)
+        (space,) = kept.backend.spaces()
+        unused = Preset(name="odd", space=space.fingerprint, metric="paper", weights=Weights(rh=2))
+        with pytest.raises(ConfigError, match="the metric paper takes lambdas instead of weights"):
+            kept.save_preset(unused)
         with pytest.raises(StoreError, match="no space zz"):
             kept.save_preset(Preset(name="odd", space="zz"))
         assert kept.presets() == []
@@ -119,10 +125,20 @@ class TestInTheStore:
             with open_store(folder / "store") as backend:
                 assert OpenStore(backend).presets() == [saved]
 
-    def test_a_document_that_is_no_preset_is_named(self, kept: OpenStore) -> None:
+    def test_one_that_cannot_be_read_stands_in_the_way_of_no_other(self, kept: OpenStore) -> None:
+        near = kept.save_settings("near", metric="cosine")
         kept.backend.catalogue().put("preset", {"newer": {"name": "newer", "space": "x", "curvature": 1}})
         try:
+            notes: list[str] = []
+            assert kept.presets(notify=notes.append) == kept.presets() == [near]
+            (note,) = notes
+            assert note.startswith("preset 'newer' cannot be read")
             with pytest.raises(StoreError, match="preset 'newer' cannot be read"):
-                kept.presets()
+                kept.attribute(SENTENCES[0], model="no such model", preset="newer")
+            with pytest.raises(InputError, match="the store has no preset 'nera'; its presets: near, newer"):
+                kept.attribute(SENTENCES[0], model="no such model", preset="nera")
+            assert kept.delete_preset("newer") is None
+            with pytest.raises(InputError, match="the store has no preset 'newer'; its presets: near"):
+                kept.delete_preset("newer")
         finally:
-            kept.backend.catalogue().remove("preset", ["newer"])
+            kept.backend.catalogue().remove("preset", ["near", "newer"])

