@@ -64,7 +64,7 @@ class Evaluating(Asking):
             RiseStoreError: as `attribute_all` does; an approximate search is refused.
         """
         check_ks(ks)
-        collection = self._backend.open_collection(choose_space(self._backend, space).fingerprint)
+        collection = self._collection(space, options.get("preset"))
         search, loading = self._search(collection, labelled, options, where=where)
         check_scan(search)
         labels = Labels.of_store(collection, labelled, where)
