@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +101,8 @@ def test_score_files(command: Command) -> None:
     assert ahead[1].split()[1].startswith("+0.")
     differences = command("eval", "scores", better, "--baseline", worse, "--format", "json").json
     assert all(one["queries"] == 3 and one["low"] <= one["value"] <= one["high"] for one in differences)
+    write_rows(worse, rows[1:])
+    assert "do not score the same examples (8 and 7)" in command("eval", "scores", better, "--baseline", worse).error
     write_rows(worse, rows[8:])
     assert "not of the same queries" in command("eval", "scores", better, "--baseline", worse).error
 
@@ -170,6 +173,17 @@ def test_a_preset_is_asked_in_its_own_space(command: Command, two_spaces: Path) 
         assert command("eval", "store", "--labelled", labelled, *tail).json["space"] == space
     refused = command("query", *query, *tail, "--space", spaces[0]).error
     assert f"preset {name} was chosen for space {spaces[1]}" in refused
+
+
+def test_a_missing_extra_is_told_before_a_model_is_loaded(
+    command: Command, library: Path, labelled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
+    options = ("--store", library, "--labelled", labelled)
+    missing = "pip install 'rise-store[eval]'"
+    assert missing in command("eval", "store", *options, "--model", "no-model").error
+    assert missing in command("calibrate", *options, "--model", "no-model", "--measure", "auroc").error
+    assert command("calibrate", *options).code == 0, "average precision needs no scikit-learn"
 
 
 def test_calibration_as_a_table(command: Command, library: Path, labelled: Path) -> None:
