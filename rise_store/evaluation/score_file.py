@@ -136,7 +136,7 @@ def _read_npz(path: str | os.PathLike[str]) -> ScoreFile:
     scores, relevant = held["scores"], held["relevant"]
     if scores.ndim != 2 or scores.shape != relevant.shape or 0 in scores.shape:
         raise InputError(f"{name}: scores {scores.shape} and relevant {relevant.shape} are not (queries, rows) both")
-    if scores.dtype.kind not in "fiu" or not np.isin(relevant, (0, 1)).all():
+    if scores.dtype.kind not in "fiu" or relevant.dtype.kind not in "bfiu" or not np.isin(relevant, (0, 1)).all():
         raise InputError(f"{name}: scores must be numbers, and relevant true or false (or 1 and 0)")
     names = held.get("queries", np.arange(1, len(scores) + 1))
     if names.shape != (len(scores),) or len(set(map(str, names))) < len(names):

@@ -75,6 +75,7 @@ def test_empty_and_missing_files(tmp_path: Path) -> None:
         ({"scores": np.ones((2, 3)), "relevant": np.ones((3, 2))}, r"scores \(2, 3\) and relevant \(3, 2\)"),
         ({"scores": np.ones(3), "relevant": np.ones(3)}, r"not \(queries, rows\)"),
         ({"scores": np.ones((2, 3)), "relevant": np.full((2, 3), 2)}, "relevant true or false"),
+        ({"scores": np.ones((1, 2)), "relevant": np.zeros((1, 2), "i4,i4")}, "relevant true or false"),
         ({"scores": np.full((1, 1), "x"), "relevant": np.ones((1, 1))}, "scores must be numbers"),
         ({"scores": np.ones((2, 3)), "relevant": np.ones((2, 3)), "queries": ["a", "a"]}, "2 different names"),
         ({"scores": np.ones((1, 1), object), "relevant": np.ones((1, 1))}, r"cannot be read as an .npz archive"),

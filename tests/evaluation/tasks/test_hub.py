@@ -99,14 +99,14 @@ def test_finmed_from_the_hub_takes_questions_that_a_paragraph_answers(tmp_path: 
             "long_answer": ["It does."] * 12,
         },
     )
-    files = from_hub(TASKS["finmed"], 4, 0, (at(tatqa, str(file)), at(pubmedqa, medical)))
+    files = from_hub(TASKS["finmed"], 8, 0, (at(tatqa, str(file)), at(pubmedqa, medical)))
     rows = files["train.jsonl"]
-    assert [row["label"] for row in rows] == ["finance", "medical"] * 2
+    assert [row["label"] for row in rows] == ["finance", "medical"] * 4
     assert rows[0]["input"].startswith("Revenue of unit")
     assert rows[0]["output"] in ("Revenue", "One")
     assert rows[1]["input"].startswith("We gave drug")
     assert {row["license"] for row in rows} == {"CC-BY-4.0", "MIT"}
-    assert len(files["queries.jsonl"]) == 8
+    assert len(files["queries.jsonl"]) == 16
     for field in ("instruction", "input"):
         assert not {row[field] for row in rows} & {row[field] for row in files["queries.jsonl"]}
 
