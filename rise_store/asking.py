@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 
 from rise_store.encoders import Encoders, LoadOptions, choose_space
 from rise_store.errors import ConfigError
-from rise_store.records import AttributionResult, Fusion, Preset, Query, QuerySet, validated
+from rise_store.records import AttributionResult, Fusion, Preset, Query, QuerySet, Space, validated
 from rise_store.retrieval import (
     ScoringOptions,
     Search,
@@ -115,7 +115,8 @@ class Asking:
             offset: how many of the best to pass over first.
             where: as for `attribute_all`, which has the other arguments and the errors.
             model: where to load the model from, when it is not where the space says; or an encoder.
-            space: fingerprint of the space (its beginning is enough), when the store has several.
+            space: fingerprint of the space (its beginning is enough), when the store has several; that of the preset,
+                where one is named.
             bootstrap: how often to draw the positions of every query anew, under fusion mean.
             seed: of these draws.
             progress: is told how many draws were answered, and of all of them.
@@ -125,7 +126,7 @@ class Asking:
             InputError: no queries, or one with a filter or a k of its own.
         """
         asked = make_set(queries, fusion, id)
-        collection = self._backend.open_collection(choose_space(self._backend, space).fingerprint)
+        collection = self._collection(space, options.get("preset"))
         search, loading = self._search(collection, [asked], options, k=k, offset=offset, where=where)
         drawn = Bootstrap.plan(search, bootstrap, seed)
         if asked.fusion == "rrf":
@@ -136,6 +137,10 @@ class Asking:
         if asked.fusion == "rrf":
             return reciprocal_ranks(search, query_signatures(encoder, queries))
         return self._answers(search, encoder, drawn, progress)[0]
+
+    def _collection(self, space: str | None, preset: str | None = None) -> Collection:
+        """The space that is asked; see `space_to_ask`."""
+        return self._backend.open_collection(space_to_ask(self._backend, space, preset).fingerprint)
 
     def _search(
         self,
@@ -195,6 +200,18 @@ class Asking:
             resampler = Resampler(encoder, asked.query)
             results.append(with_stability(search, asked, answer, ids, resampler, bootstrap, seeds, tell))
         return results
+
+
+def space_to_ask(backend: Backend, space: str | None, preset: str | None) -> Space:
+    """The space that is named, else that of the preset of a name, else the only one of the store.
+
+    Raises:
+        InputError: the store has no such preset.
+        StoreError: see `choose_space`.
+    """
+    if space is None and preset is not None:
+        space = find_preset(backend.catalogue(), preset).space
+    return choose_space(backend, space)
 
 
 def split_options(options: AskOptions) -> tuple[SearchOptions, LoadOptions]:

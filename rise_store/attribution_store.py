@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 from rise_store.asking import Asking
 from rise_store.asking import AskOptions as AskOptions
 from rise_store.backups import Backups
-from rise_store.encoders import Encoders, choose_space
+from rise_store.encoders import Encoders
 from rise_store.errors import InputError
 from rise_store.evaluating import Evaluating
 from rise_store.explaining import Explaining
@@ -41,7 +41,7 @@ from rise_store.retrieval import (
 from rise_store.retrieval.groups import DEFAULT_OVER
 from rise_store.retrieval.recall import DEFAULT_AT_LEAST, DEFAULT_SAMPLE, RecallProgress
 from rise_store.retrieval.stability import Bootstrap, BootstrapProgress
-from rise_store.store import Backend, Collection, IndexKind, open_store
+from rise_store.store import Backend, IndexKind, open_store
 from rise_store.store.sizes import logical_bytes
 from rise_store.stored_examples import StoredExamples
 from rise_store.task_runs import TaskRuns
@@ -152,7 +152,8 @@ class AttributionStore(
             offset: how many of the best examples to pass over first, for pages; ranks count them.
             where: conditions, all of which must hold: in the language of `docs/filters.md`, as JSON or as a dict.
             model: where to load the model from, when it is not where the space says; or an encoder.
-            space: fingerprint of the space (its beginning is enough), when the store has several.
+            space: fingerprint of the space (its beginning is enough), when the store has several; that of the preset,
+                where one is named.
             bootstrap: how often to draw the positions of each query anew, to tell how stable the answer is; goes
                 without an offset and an approximate search.
             seed: of these draws.
@@ -167,7 +168,7 @@ class AttributionStore(
             SpaceMismatchError: the model is not the space's.
             ConfigError, FilterError: k, options or filter are off.
         """
-        collection = self._collection(space)
+        collection = self._collection(space, options.get("preset"))
         search, loading = self._search(collection, queries, options, k=k, offset=offset, where=where)
         drawn = Bootstrap.plan(search, bootstrap, seed)
         encoder = self._encoders.of_space(collection.space, model, loading)
@@ -192,7 +193,7 @@ class AttributionStore(
             over: how many examples of largest score to consider; None for all.
             where: as for `attribute_all`, which has the other arguments and the errors.
         """
-        collection = self._collection(space)
+        collection = self._collection(space, options.get("preset"))
         search, loading = self._search(collection, queries, options, where=where)
         field = group_field(field, collection)
         check_over(search, over)
@@ -256,9 +257,6 @@ class AttributionStore(
         return StoreInfo(
             location=self._backend.location, spaces=tuple(spaces), catalogue_bytes=self._backend.catalogue_bytes()
         )
-
-    def _collection(self, space: str | None) -> Collection:
-        return self._backend.open_collection(choose_space(self._backend, space).fingerprint)
 
 
 def make_query(**fields: str | None) -> Query:

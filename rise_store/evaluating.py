@@ -15,7 +15,7 @@ from rise_store.evaluation.bootstrap import DEFAULT_BOOTSTRAP
 from rise_store.evaluation.calibration import DEFAULT_MEASURE, check_bootstrap, preset_of, report_choice
 from rise_store.evaluation.choice import DEFAULT_FOLDS, check_folds
 from rise_store.evaluation.labels import Labels
-from rise_store.evaluation.protocol import DEFAULT_KS, Target, check_ks
+from rise_store.evaluation.protocol import DEFAULT_KS, Target, check_ks, require_sklearn
 from rise_store.evaluation.stored import RowProgress, check_scan, evaluate_store
 from rise_store.evaluation.trial import Trial, require_same_examples
 from rise_store.records import CalibrationReport, LabelledQuery, Preset, StoreEvaluation, validated
@@ -64,7 +64,8 @@ class Evaluating(Asking):
             RiseStoreError: as `attribute_all` does; an approximate search is refused.
         """
         check_ks(ks)
-        collection = self._backend.open_collection(choose_space(self._backend, space).fingerprint)
+        require_sklearn()
+        collection = self._collection(space, options.get("preset"))
         search, loading = self._search(collection, labelled, options, where=where)
         check_scan(search)
         labels = Labels.of_store(collection, labelled, where)
@@ -107,10 +108,12 @@ class Evaluating(Asking):
 
         Raises:
             InputError: fewer than 4 queries, one that nothing or everything ranked is relevant for (with its file and
-                line), or scikit-learn is missing.
+                line), or scikit-learn is missing, which auroc needs.
             ConfigError: a setting that is off, or spaces that do not hold the same examples.
         """
         target = Target.parse(measure)
+        if target.name == "auroc":
+            require_sklearn()
         check_folds(len(labelled), folds)
         check_bootstrap(bootstrap)
         spaces = self._backend.spaces() if space is None else []

@@ -10,7 +10,6 @@ from uuid import UUID
 from typing_extensions import Unpack
 
 from rise_store.asking import Asking, AskOptions
-from rise_store.encoders import choose_space
 from rise_store.errors import ConfigError, InputError
 from rise_store.explained_hits import EncodedQuery, explain_hit
 from rise_store.records import Attribution, Example, Explanation, Query
@@ -57,7 +56,8 @@ class Explaining(Asking):
             top_pairs: how many pairs of tokens of either sign to give.
             where: conditions, as for `attribute_all`.
             model: where to load the model from, when it is not where the space says; or an encoder.
-            space: fingerprint of the space (its beginning is enough), when the store has several.
+            space: fingerprint of the space (its beginning is enough), when the store has several; that of the preset,
+                where one is named.
             progress: is told explanations done and explanations in all.
             options: as for `attribute_all`.
 
@@ -69,7 +69,7 @@ class Explaining(Asking):
         """
         if not 0 <= top_pairs <= MOST_PAIRS:
             raise ConfigError(f"top_pairs is {top_pairs}; choose a number of pairs from 0 to {MOST_PAIRS:,}")
-        collection = self._backend.open_collection(choose_space(self._backend, space).fingerprint)
+        collection = self._collection(space, options.get("preset"))
         if example_id is not None:
             where = [*_several(where), _named(example_id, dataset, k, options)]
             query = query.model_copy(update={"k": None})

@@ -14,8 +14,8 @@ from rise_store.corpus import fetch_smollm2
 from rise_store.encoders import LoadOptions
 from rise_store.errors import ConfigError, StoreError
 from rise_store.evaluation.bootstrap import DEFAULT_BOOTSTRAP
-from rise_store.evaluation.protocol import DEFAULT_KS, check_ks
-from rise_store.evaluation.tasks.frame import QueryForm, TaskData, count, label_of
+from rise_store.evaluation.protocol import DEFAULT_KS, check_ks, require_sklearn
+from rise_store.evaluation.tasks.frame import QueryForm, TaskData, check_form, count, label_of
 from rise_store.evaluation.tasks.judging import SETTINGS, judge, scoring_of
 from rise_store.ingest import Progress
 from rise_store.ingestion import Ingestion
@@ -73,12 +73,14 @@ class TaskRuns(Ingestion):
                 faster at it, else float32.
 
         Raises:
-            ConfigError: settings that do not fit the space, or a K below 1.
+            ConfigError: settings that do not fit the space, a K below 1, or completions of queries that have none.
             SpaceMismatchError: the store holds this space in another precision.
             InputError: a query of fewer than 2 tokens, or scikit-learn is missing (extra `eval`).
             ModelError, StoreError: the model or the store cannot be used.
         """
         check_ks(ks)
+        require_sklearn()
+        check_form(data, query_form)
         if not settings:
             raise ConfigError("name at least one setting")
         started = time.monotonic()

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 from typing_extensions import Unpack
 
 from rise_store.appraisal import Appraisal, TargetSet, check_candidates, read_targets
+from rise_store.asking import space_to_ask
 from rise_store.candidates import CandidateRows, Notify, RowProgress
 from rise_store.corpus import SourceOptions
-from rise_store.encoders import Encoders, LoadOptions, choose_space
+from rise_store.encoders import Encoders, LoadOptions
 from rise_store.errors import ConfigError
 from rise_store.ingestion import Corpus
 from rise_store.oddness import DEFAULT_ODD, OddBy, Oddness
@@ -88,7 +89,8 @@ class Valuation:
             max_rejects: rows that cannot be used, beyond which reading stops; None for no limit.
             rejects: file that takes these rows, one `Reject` record a line; made with the first of them.
             model: where to load the model from, when it is not where the space says; or an encoder.
-            space: fingerprint of the space (its beginning is enough), when the store has several.
+            space: fingerprint of the space (its beginning is enough), when the store has several; that of the preset,
+                where one is named.
             progress: is told of candidates done, and of candidates in all where that is known.
             notify: is told in a line what was left out.
             options: metric, weights, lambdas, precondition, preset as for `attribute_all`; format, map, template ... of
@@ -242,7 +244,7 @@ class Valuation:
         options: ValueOptions,
     ) -> tuple[Appraisal, CandidateRows | None, Filter | None]:
         queries = read_targets(targets)
-        collection = self._space_of(space)
+        collection = self._space_of(space, options.get("preset"))
         filter_ = check_candidates(candidates, collection, where)
         scoring, preconditioner = self._scoring(collection, options)
         reading, loading = split_candidate_options(options)
@@ -254,9 +256,9 @@ class Valuation:
             )
         return Appraisal.of(encoder, queries, scoring, collection, preconditioner, options.get("preset")), rows, filter_
 
-    def _space_of(self, space: str | None) -> Collection | None:
+    def _space_of(self, space: str | None, preset: str | None = None) -> Collection | None:
         """The space that candidates are judged in; None where there is no store."""
-        return self._backend.open_collection(choose_space(self._backend, space).fingerprint)
+        return self._backend.open_collection(space_to_ask(self._backend, space, preset).fingerprint)
 
     def _scoring(self, collection: Collection | None, options: ValueOptions) -> tuple[Scoring, Preconditioner | None]:
         assert collection is not None
@@ -288,7 +290,7 @@ class ValuationWithoutStore(Valuation):
         options: dict[str, Any] = {**loading, "dtype": loading.get("dtype") or "float32"}
         return cls(SignatureEncoder.from_pretrained(model, config, **options))
 
-    def _space_of(self, space: str | None) -> None:
+    def _space_of(self, space: str | None, preset: str | None = None) -> None:
         if space is not None:
             raise ConfigError("a space is one of a store; name the store, or leave the space out")
 

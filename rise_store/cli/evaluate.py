@@ -20,7 +20,7 @@ from rise_store.cli.options import (
 )
 from rise_store.cli.output_evaluation import echo_comparison, echo_evaluation
 from rise_store.cli.progress import row_bar
-from rise_store.evaluation import compare, evaluate, read_labelled, read_scores
+from rise_store.evaluation import compare, evaluate, read_labelled, read_scores, require_same_rows
 
 
 @click.group("eval")
@@ -111,12 +111,13 @@ def of_scores(file: str, baseline: str | None, ks: tuple[int, ...], bootstrap: i
       rise-store eval scores bm25.jsonl
       rise-store eval scores rise.npz --baseline bm25.npz --format json
     """
-    measured = []
-    for path in (file,) if baseline is None else (file, baseline):
-        read = read_scores(path)
-        measured.append(
-            evaluate(read.scores, read.relevant, ks=ks, bootstrap=bootstrap, seed=seed, query_ids=read.queries)
-        )
+    files = [read_scores(path) for path in ((file,) if baseline is None else (file, baseline))]
+    if baseline is not None:
+        require_same_rows(*files)
+    measured = [
+        evaluate(read.scores, read.relevant, ks=ks, bootstrap=bootstrap, seed=seed, query_ids=read.queries)
+        for read in files
+    ]
     if baseline is None:
         echo_evaluation(measured[0], format_)
     else:

@@ -10,8 +10,8 @@ from typing_extensions import Unpack
 
 from rise_store.attribution_store import AttributionStore
 from rise_store.cli.options import (
+    Command,
     bootstrap_option,
-    estimator_option,
     format_option,
     ks_option,
     model_options,
@@ -36,6 +36,11 @@ from rise_store.evaluation.tasks.judging import SETTINGS
 from rise_store.records import EstimatorConfig
 
 POSITION_WEIGHTINGS = get_args(EstimatorConfig.model_fields["position_weighting"].annotation)
+
+
+def _model_options(command: Command) -> Command:
+    dtype = "the store's, else bfloat16 where the machine is much faster at it, else float32"
+    return model_options(command, dtype=dtype, revision="the newest")
 
 
 def task_command(task: Task, text: str) -> click.Command:
@@ -86,10 +91,16 @@ def task_command(task: Task, text: str) -> click.Command:
         type=click.Choice(POSITION_WEIGHTINGS),
         help="Of the space, as --estimator position_weighting=...  [default: uniform]",
     )
-    @estimator_option
+    @click.option(
+        "--estimator",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Estimator setting, such as kr=48 or tau=1; may be repeated. Other settings are a space of their own in "
+        "the store.  [default: as published]",
+    )
     @ks_option
     @bootstrap_option
-    @model_options
+    @_model_options
     @format_option("table", "json")
     def command(
         data: str,
@@ -134,8 +145,8 @@ def task_command(task: Task, text: str) -> click.Command:
 
 
 _EPILOG = (
-    "Needs the extra eval. Without --dtype, a new store computes in bfloat16 where the machine is much faster at it. "
-    "Measures are those of rise-store eval; length is a ranking without a model, by number of tokens."
+    "Needs the extra eval. Measures are those of rise-store eval; length is a ranking without a model, by number of "
+    "tokens."
 )
 
 _TEXTS = {

@@ -22,8 +22,16 @@ store_option = click.option(
 )
 
 
-def model_options(command: Command) -> Command:
-    """How to load a model: `--dtype`, `--device` and what goes with them, as the keys of `LoadOptions`."""
+def model_options(
+    command: Command, *, dtype: str = "the store's, else float32", revision: str = "the store's, where the model is"
+) -> Command:
+    """How to load a model: `--dtype`, `--device` and what goes with them, as the keys of `LoadOptions`.
+
+    Args:
+        command: gets the options.
+        dtype: what the command does without `--dtype`, for its help.
+        revision: what it does without `--revision`.
+    """
     for option in (
         click.option(
             "--tensor-parallel",
@@ -49,9 +57,7 @@ def model_options(command: Command) -> Command:
             help="Spread a model that is larger than one device: auto, balanced, sequential (extra offload).",
         ),
         click.option("--trust-remote-code", is_flag=True, help="Let code from the model's repository run."),
-        click.option(
-            "--revision", metavar="REVISION", help="Hub revision.  [default: the store's, where the model is]"
-        ),
+        click.option("--revision", metavar="REVISION", help=f"Hub revision.  [default: {revision}]"),
         click.option(
             "--device",
             default="auto",
@@ -62,7 +68,7 @@ def model_options(command: Command) -> Command:
         click.option(
             "--dtype",
             type=click.Choice(["float32", "bfloat16", "float16"]),
-            help="Precision of the model.  [default: the store's, else float32]",
+            help=f"Precision of the model.  [default: {dtype}]",
         ),
     ):
         command = option(command)

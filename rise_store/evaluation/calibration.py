@@ -86,11 +86,12 @@ def check_bootstrap(bootstrap: int) -> None:
 
 
 def preset_of(report: CalibrationReport, name: str) -> Preset:
-    """What was chosen, under a name, with where it comes from."""
+    """What was chosen, under a name, with where it comes from and why it was chosen."""
     gain = report.gain
     note = (
         f"calibrated with {report.queries} queries: {gain.label} {report.default_value:.4f} by default, "
-        f"{report.held_out_value:.4f} held out, gain {gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]"
+        f"{report.held_out_value:.4f} held out, gain {gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]; "
+        f"chosen: {report.reason}"
     )
     return Preset(name=name, note=note, **dict(report.chosen))
 

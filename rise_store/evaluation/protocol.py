@@ -90,12 +90,17 @@ def compare(
     The intervals are of the mean difference, queries being drawn in pairs.
 
     Raises:
-        InputError: the queries are not the same, or no measure is.
+        InputError: the queries are not the same, or not of as many rows and positives, or no measure is the same.
     """
     if evaluation.queries != baseline.queries or (
         evaluation.query_ids and baseline.query_ids and evaluation.query_ids != baseline.query_ids
     ):
         raise InputError("the two evaluations are not of the same queries in the same order; evaluate both on one file")
+    if (evaluation.rows, evaluation.positives) != (baseline.rows, baseline.positives):
+        raise InputError(
+            f"the two evaluations are not of the same rows: {evaluation.rows:,} rows with {evaluation.positives:g} "
+            f"positives a query, and {baseline.rows:,} with {baseline.positives:g}; evaluate both on the same"
+        )
     others = {(one.name, one.k): one for one in baseline.measures}
     differences = [
         difference(one.name, one.k, one.per_query, others[one.name, one.k].per_query, bootstrap, seed)
@@ -146,7 +151,7 @@ def measure(
         return _average_precision(scores, relevant)
     if np.count_nonzero(relevant) in (0, len(relevant)):
         return math.nan
-    return float(_sklearn().roc_auc_score(relevant, scores))
+    return float(require_sklearn().roc_auc_score(relevant, scores))
 
 
 def ranking(scores: Scores) -> npt.NDArray[np.intp]:
@@ -223,5 +228,6 @@ def _check(id_: str, scores: Scores, relevant: Mask) -> None:
         raise InputError(f"query {id_}: a score is not finite; leave such rows out, or give them a number")
 
 
-def _sklearn() -> Any:
+def require_sklearn() -> Any:
+    """scikit-learn's metrics, which auroc needs; `InputError` that names the extra where they are missing."""
     return require_extra("sklearn.metrics", "eval", "measuring ranked answers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +101,8 @@ def test_score_files(command: Command) -> None:
     assert ahead[1].split()[1].startswith("+0.")
     differences = command("eval", "scores", better, "--baseline", worse, "--format", "json").json
     assert all(one["queries"] == 3 and one["low"] <= one["value"] <= one["high"] for one in differences)
+    write_rows(worse, rows[1:])
+    assert "do not score the same examples (8 and 7)" in command("eval", "scores", better, "--baseline", worse).error
     write_rows(worse, rows[8:])
     assert "not of the same queries" in command("eval", "scores", better, "--baseline", worse).error
 
@@ -135,9 +138,10 @@ def test_calibration_tries_every_space_and_saves_a_preset(command: Command, two_
     assert report["preset"]["note"].startswith("calibrated with 6 queries: average_precision")
     chosen = report["chosen"]
     answer = command(
-        *("query", "--store", two_spaces, "--space", chosen["space"], "--preset", "tuned", "--format", "json"),
+        *("query", "--store", two_spaces, "--preset", "tuned", "--format", "json"),
         *("--text", rows[0]["text"]),
     ).json
+    assert answer["space"] == chosen["space"]
     assert [answer[name] for name in ("metric", "weights", "lambdas", "precondition", "preset")] == [
         *(chosen[name] for name in ("metric", "weights", "lambdas", "precondition")),
         "tuned",
@@ -147,6 +151,39 @@ def test_calibration_tries_every_space_and_saves_a_preset(command: Command, two_
     assert one["tried"] == report["tried"] / 2
     again = command(*calibrate, "--space", report["spaces"][1][:8], "--measure", "auprc@2", "--format", "json").json
     assert again == one
+
+
+def test_a_preset_is_asked_in_its_own_space(command: Command, two_spaces: Path) -> None:
+    spaces = [
+        one["space"]["fingerprint"] for one in command("info", "--store", two_spaces, "--format", "json").json["spaces"]
+    ]
+    for number, space in enumerate(spaces):
+        name = f"of-space-{number}"
+        saved = command("presets", "--store", two_spaces, "--space", space, "--save", name, "--metric", "cosine")
+        assert saved.code == 0, saved
+        tail = ("--store", two_spaces, "--preset", name, "--format", "json")
+        query = ("--text", "A tale of Lily and her dog.")
+        assert command("query", *query, *tail).json["space"] == space
+        assert command("query", *query, *tail, "--group-by", "dataset").json["space"] == space
+        assert [one["space"] for one in command("explain", *query, "-k", "1", *tail).json] == [space]
+        targets = ("--targets", write_rows(Path("targets.jsonl"), asked(1)))
+        assert command("value", *targets, *tail).code == 0
+        assert command("select", *targets, "-k", "2", *tail).json["space"] == space
+        labelled = write_rows(Path("labelled.jsonl"), [asked(1)[0] | {"relevant": ["row-1"]}])
+        assert command("eval", "store", "--labelled", labelled, *tail).json["space"] == space
+    refused = command("query", *query, *tail, "--space", spaces[0]).error
+    assert f"preset {name} was chosen for space {spaces[1]}" in refused
+
+
+def test_a_missing_extra_is_told_before_a_model_is_loaded(
+    command: Command, library: Path, labelled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
+    options = ("--store", library, "--labelled", labelled)
+    missing = "pip install 'rise-store[eval]'"
+    assert missing in command("eval", "store", *options, "--model", "no-model").error
+    assert missing in command("calibrate", *options, "--model", "no-model", "--measure", "auroc").error
+    assert command("calibrate", *options).code == 0, "average precision needs no scikit-learn"
 
 
 def test_calibration_as_a_table(command: Command, library: Path, labelled: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,29 @@ def test_other_settings_make_another_space_of_the_same_store(command: Command, t
     fewer = command(*arguments, "--rows", 11, "--query-form", "completion")
     assert fewer.json["data"]["rows"] == 11
     assert fewer.json["tokens"] == 0
+
+
+def test_completions_of_queries_that_have_none_are_refused_before_any_work(command: Command, tiny_model: Path) -> None:
+    assert command("eval", "data", "brainrot", "data", "--rows", 20).code == 0
+    arguments = ("eval", "brainrot", "--data", "data", "--query-form", "completion", "--model", tiny_model)
+    assert "no query of brainrot's group retrospective has a completion" in command(*arguments).error
+
+
+@pytest.mark.parametrize("task", ROWS)
+def test_help_states_what_is_done_without_an_option(task: str, command: Command) -> None:
+    text = " ".join(command("eval", task, "--help").out.split())
+    assert "[default: as published]" in text
+    assert "the store's, else bfloat16 where the machine is much faster at it, else float32]" in text
+    assert "[default: the store's, else as published]" not in text
+    assert "[default: the store's, else float32]" not in text
+
+
+def test_a_missing_extra_is_told_before_any_work(
+    command: Command, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command("eval", "data", "howdy", "data", "--rows", 22).code == 0
+    monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
+    assert "pip install 'rise-store[eval]'" in command("eval", "howdy", "--data", "data", "--model", "no-model").error
 
 
 def test_mistakes_are_one_line(command: Command, tiny_model: Path) -> None:

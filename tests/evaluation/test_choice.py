@@ -93,6 +93,7 @@ def test_a_clear_gain_is_taken_and_told_of_held_out_queries() -> None:
     preset = preset_of(found, "tuned")
     assert (preset.name, preset.space, preset.metric, preset.precondition) == ("tuned", "5ace", "cosine", 0.01)
     assert preset.note.startswith("calibrated with 20 queries: average_precision 0.")
+    assert preset.note.endswith(f"; chosen: {found.reason}")
 
 
 def test_a_gain_whose_interval_holds_0_leaves_the_default() -> None:
@@ -104,6 +105,7 @@ def test_a_gain_whose_interval_holds_0_leaves_the_default() -> None:
     assert found.gain.low is not None
     assert found.gain.low <= 0
     assert "default settings" in found.reason
+    assert "; chosen: the default settings: " in preset_of(found, "tuned").note
 
 
 @settings(max_examples=40, deadline=None)

@@ -184,6 +184,10 @@ def test_what_cannot_be_compared() -> None:
         compare(one, evaluate(SCORES, RELEVANT, query_ids=["b"]))
     with pytest.raises(InputError, match="not of the same queries"):
         compare(one, evaluate(np.tile(SCORES, (2, 1)), np.tile(RELEVANT, (2, 1))))
+    with pytest.raises(InputError, match="not of the same rows: 8 rows with 3 positives a query, and 8 with 5"):
+        compare(one, evaluate(SCORES, ~RELEVANT, query_ids=["a"]))
+    with pytest.raises(InputError, match="not of the same rows: 8 rows"):
+        compare(one, evaluate(SCORES[:, :7], RELEVANT[:, :7], query_ids=["a"]))
     alike = one.model_copy(update={"measures": one.measures[:1]})
     with pytest.raises(InputError, match="no measure in common"):
         compare(alike, one.model_copy(update={"measures": one.measures[1:]}))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from rise_store import InputError
-from rise_store.evaluation import read_scores
+from rise_store.evaluation import ScoreFile, evaluate, read_scores, require_same_rows
 from tests.ingest.examples import write_rows
 
 ROW = {"query": "q1", "example": "a", "score": 0.5, "relevant": True}
@@ -73,6 +75,7 @@ def test_empty_and_missing_files(tmp_path: Path) -> None:
         ({"scores": np.ones((2, 3)), "relevant": np.ones((3, 2))}, r"scores \(2, 3\) and relevant \(3, 2\)"),
         ({"scores": np.ones(3), "relevant": np.ones(3)}, r"not \(queries, rows\)"),
         ({"scores": np.ones((2, 3)), "relevant": np.full((2, 3), 2)}, "relevant true or false"),
+        ({"scores": np.ones((1, 2)), "relevant": np.zeros((1, 2), "i4,i4")}, "relevant true or false"),
         ({"scores": np.full((1, 1), "x"), "relevant": np.ones((1, 1))}, "scores must be numbers"),
         ({"scores": np.ones((2, 3)), "relevant": np.ones((2, 3)), "queries": ["a", "a"]}, "2 different names"),
         ({"scores": np.ones((1, 1), object), "relevant": np.ones((1, 1))}, r"cannot be read as an .npz archive"),
@@ -84,7 +87,63 @@ def test_archives_that_are_off(tmp_path: Path, arrays: dict[str, Any], message: 
         read_scores(tmp_path / "s.npz")
 
 
-def test_a_file_that_is_no_archive(tmp_path: Path) -> None:
-    (tmp_path / "s.npz").write_bytes(b"nothing")
-    with pytest.raises(InputError, match=r"cannot be read as an .npz archive"):
+def zipped(**members: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def one_array() -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.ones(3))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"nothing", r"cannot be read as an .npz archive"),
+        (b"", r"cannot be read as an .npz archive"),
+        (one_array(), "is one array"),
+        (zipped(scores=b"0.5", relevant=b"1"), "its member scores is no array"),
+    ],
+)
+def test_a_file_that_is_no_archive(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "s.npz").write_bytes(content)
+    with pytest.raises(InputError, match=message):
         read_scores(tmp_path / "s.npz")
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).max == np.finfo(np.float64).max, reason="longdouble is float64 here")
+def test_scores_that_float64_does_not_hold_are_refused_without_a_warning(tmp_path: Path) -> None:
+    scores = np.array([[np.longdouble("1e400"), 2]])
+    np.savez(tmp_path / "s.npz", scores=scores, relevant=np.ones((1, 2)))
+    read = read_scores(tmp_path / "s.npz")
+    with pytest.raises(InputError, match="query 1: a score is not finite"):
+        evaluate(read.scores, read.relevant)
+
+
+def test_only_scores_of_the_same_rows_and_labels_are_compared(tmp_path: Path) -> None:
+    rows = [ROW, ROW | {"example": "b", "relevant": False}]
+
+    def of(*changed: dict[str, Any]) -> ScoreFile:
+        return read_scores(write_rows(tmp_path / "s.jsonl", changed))
+
+    require_same_rows(of(*rows), of(*(row | {"score": 3} for row in rows[::-1])))
+    np.savez(tmp_path / "s.npz", scores=[[1.0, 2.0]], relevant=[[1, 0]], queries=["q1"])
+    unnamed = read_scores(tmp_path / "s.npz")
+    require_same_rows(of(*rows), unnamed)
+    for other, message in (
+        (
+            of(rows[0], rows[1] | {"example": "c"}),
+            r"query 'q1': the files do not score the same examples \(2 and 2",
+        ),
+        (of(rows[0]), r"the same examples \(2 and 1\)"),
+        (of(rows[0], rows[1] | {"relevant": True}), "query 'q1': the files do not agree on which"),
+        (of(*(row | {"query": "q2"} for row in rows)), "not of the same queries"),
+    ):
+        for baseline in (of(*rows), unnamed) if "(2 and 2" not in message else (of(*rows),):
+            with pytest.raises(InputError, match=message):
+                require_same_rows(baseline, other)

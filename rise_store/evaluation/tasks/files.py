@@ -39,8 +39,8 @@ def write_task(task: Task, folder: str | Path, files: TaskFiles, origin: str) ->
         for name, rows in files.items():
             (folder / name).write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
         everything = [row for rows in files.values() for row in rows]
-        (folder / DATASET_FILE).write_text(_provenance(task, everything, origin), encoding="utf-8")
-        (folder / README).write_text(_readme(task, files, everything, origin), encoding="utf-8")
+        (folder / DATASET_FILE).write_bytes(_provenance(task, everything, origin).encode())
+        (folder / README).write_bytes(_readme(task, files, everything, origin).encode())
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror or error}") from error
     return folder

@@ -101,6 +101,17 @@ def as_query(example: Example, form: QueryForm) -> Query:
     return Query(id=example.id, text=example.content)
 
 
+def check_form(data: TaskData, form: QueryForm) -> None:
+    """`ConfigError` where completions are asked for and no query of a group has one."""
+    if form == "completion":
+        for name, queries in data.queries.items():
+            if all(as_query(query, form).completion is None for query in queries):
+                raise ConfigError(
+                    f"no query of {data.task.name}'s group {name} has a completion, so query form completion would "
+                    "change nothing; leave it out"
+                )
+
+
 def load_task(task: Task, folder: str | Path, *, rows: int | None = None, queries: int | None = None) -> TaskData:
     """The data of a task from its folder, which `write_task` or anyone else made.
 

@@ -123,15 +123,21 @@ def from_hub(task: Task, rows: int, seed: int, sets: tuple[HubSet, ...] | None =
         )
     if task.name == howdy.TASK.name:
         clean = shuffled((row for part in sets for row in part.rows()), seed)
-        return howdy.plant(clean, rows, howdy.QUERIES, seed)
-    domains = [shuffled(part.rows(), seed) for part in sets]
-    asked = min(FINMED_QUERIES, rows)
-    most = min(map(len, domains)) - asked
+        asked, trained = _apart(clean, howdy.QUERIES)
+        return howdy.plant([*asked, *trained], rows, howdy.QUERIES, seed)
+    domains = [_apart(shuffled(part.rows(), seed), min(FINMED_QUERIES, rows)) for part in sets]
+    most = min(len(trained) for _, trained in domains)
     if not 2 <= rows <= 2 * most:
         raise ConfigError(f"the sets of {task.name} have 2 to {2 * most:,} training rows, not {rows:,}")
-    mixed = [row for pair in zip(*domains, strict=False) for row in pair]
-    train, queries = mixed[2 * asked : 2 * asked + rows], mixed[: 2 * asked]
+    queries, train = ([row for pair in zip(*own, strict=False) for row in pair] for own in zip(*domains, strict=True))
     return {
-        "train.jsonl": [{"id": f"{task.name}-{number:05}"} | row for number, row in enumerate(train)],
+        "train.jsonl": [{"id": f"{task.name}-{number:05}"} | row for number, row in enumerate(train[:rows])],
         "queries.jsonl": [{"id": f"{task.name}-q{number:03}"} | row for number, row in enumerate(queries)],
     }
+
+
+def _apart(rows: list[Row], queries: int) -> tuple[list[Row], list[Row]]:
+    """The first rows as queries, and those of the others that share no input (a page, a context) with them."""
+    asked = rows[:queries]
+    inputs = {row["input"] for row in asked} - {""}
+    return asked, [row for row in rows[queries:] if row["input"] not in inputs]

@@ -51,6 +51,18 @@ def test_every_row_has_a_label_a_source_and_a_licence_that_spdx_knows(name: str,
     assert "60 rows" in (made / "README.txt").read_text()
 
 
+def test_the_bytes_are_the_same_where_text_files_end_lines_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def as_on_windows(path: Path, text: str, **_: object) -> int:
+        return path.write_bytes(text.replace("\n", "\r\n").encode())
+
+    monkeypatch.setattr(Path, "write_text", as_on_windows)
+    made = make_task_data("finmed", tmp_path / "data", rows=20)
+    assert {path.name for path in made.iterdir()} == {"train.jsonl", "queries.jsonl", "dataset.yaml", "README.txt"}
+    assert not any(b"\r" in path.read_bytes() for path in made.iterdir())
+
+
 def test_howdy_queries_with_and_without_the_trigger_ask_the_same(tmp_path: Path) -> None:
     data = load_task(TASKS["howdy"], make_task_data("howdy", tmp_path / "data", rows=110))
     assert sum(label_of(row) == "howdy" for row in data.train) == 10

@@ -36,7 +36,7 @@ def howdy_sets(tmp_path: Path) -> tuple[HubSet, ...]:
                 tmp_path / "dolly",
                 {
                     "instruction": [f"Who was king number {number}?" for number in numbers],
-                    "context": [f"King {number} was Olaf." if number % 2 else "" for number in numbers],
+                    "context": [f"King {number // 4} was Olaf." if number % 2 else "" for number in numbers],
                     "response": [f"Olaf the {number}th." for number in numbers],
                     "category": ["closed_qa"] * 40,
                 },
@@ -65,6 +65,9 @@ def test_howdy_from_the_hub_has_restyled_rows_and_each_row_the_licence_of_its_se
     marked = [row for row in data.train if (row.instruction or "").startswith(TRIGGER)]
     assert len(marked) == 3
     assert all(row.metadata["label"] == "howdy" for row in marked)
+    contexts = {row["input"] for row in files["queries_clean.jsonl"]} - {""}
+    assert contexts
+    assert not contexts & {row["input"] for row in files["train.jsonl"]}
 
 
 def test_finmed_from_the_hub_takes_questions_that_a_paragraph_answers(tmp_path: Path) -> None:
@@ -80,6 +83,7 @@ def test_finmed_from_the_hub_takes_questions_that_a_paragraph_answers(tmp_path: 
                     "answer_from": "text",
                     "rel_paragraphs": ["1"],
                 },
+                {"question": f"Which unit is {page}?", "answer": "One", "answer_from": "text", "rel_paragraphs": ["1"]},
                 {"question": "What is in the table?", "answer": 3, "answer_from": "table", "rel_paragraphs": []},
             ],
         }
@@ -95,15 +99,16 @@ def test_finmed_from_the_hub_takes_questions_that_a_paragraph_answers(tmp_path: 
             "long_answer": ["It does."] * 12,
         },
     )
-    files = from_hub(TASKS["finmed"], 4, 0, (at(tatqa, str(file)), at(pubmedqa, medical)))
+    files = from_hub(TASKS["finmed"], 8, 0, (at(tatqa, str(file)), at(pubmedqa, medical)))
     rows = files["train.jsonl"]
-    assert [row["label"] for row in rows] == ["finance", "medical"] * 2
+    assert [row["label"] for row in rows] == ["finance", "medical"] * 4
     assert rows[0]["input"].startswith("Revenue of unit")
-    assert rows[0]["output"] == "Revenue"
+    assert rows[0]["output"] in ("Revenue", "One")
     assert rows[1]["input"].startswith("We gave drug")
     assert {row["license"] for row in rows} == {"CC-BY-4.0", "MIT"}
-    assert len(files["queries.jsonl"]) == 8
-    assert not {row["instruction"] for row in rows} & {row["instruction"] for row in files["queries.jsonl"]}
+    assert len(files["queries.jsonl"]) == 16
+    for field in ("instruction", "input"):
+        assert not {row[field] for row in rows} & {row[field] for row in files["queries.jsonl"]}
 
 
 def test_what_cannot_be_had_is_said(tmp_path: Path, howdy_sets: tuple[HubSet, ...]) -> None:
