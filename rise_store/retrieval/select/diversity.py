@@ -48,7 +48,7 @@ def marginal_relevance(pool: Sequence[PoolRow], limits: Limits, diversity: float
     left = np.ones(len(pool), dtype=bool)
     tally = Tally(limits)
     chosen: list[PoolRow] = []
-    directions = np.empty(signatures.shape, dtype=np.float32)  # of the chosen; what is not filled takes no memory
+    directions = np.zeros(signatures.shape, dtype=np.float32)  # of the chosen; pages without any take no memory
     # What a row gains only falls as others are chosen, so last known gains are bounds of the present ones.
     gains = (1 - diversity) * relevance
     while left.any() and not tally.full:
@@ -58,7 +58,9 @@ def marginal_relevance(pool: Sequence[PoolRow], limits: Limits, diversity: float
             anew = np.argpartition(-bounds, min(_ANEW, len(pool)) - 1)[:_ANEW]
             anew = anew[np.isfinite(bounds[anew])]
             others = directions[compared[anew].min() : len(chosen)]
-            nearest[anew] = np.maximum(nearest[anew], (_unit(signatures[anew]) @ others.T).max(axis=1))
+            with np.errstate(invalid="ignore"):  # BLAS may raise the flag in unused lanes, with finite results
+                cosines = _unit(signatures[anew]) @ others.T
+            nearest[anew] = np.maximum(nearest[anew], cosines.max(axis=1))
             compared[anew] = len(chosen)
             gains[anew] = (1 - diversity) * relevance[anew] - diversity * nearest[anew]
             continue
