@@ -112,6 +112,11 @@ class Appraisal:
         chosen = chooser(self._blocks(targets, rows, where, fields, progress), len(targets))
         for field in chosen.unseen:
             notify(f"warning: a limit names {field}, which no candidate has")
+        if chosen.unranked and len(chosen.rows) < (limits.k or 0):
+            notify(
+                f"warning: only {len(chosen.rows):,} of {limits.k:,} rows were selected; {chosen.unranked:,} "
+                f"candidates beyond the best {chooser.depth:,} of each target were ranked for no target; raise --depth"
+            )
         examples = [_selected(rank, row) for rank, row in enumerate(chosen.rows, 1)]
         bare = sum("text" not in one.record for one in examples) if rows is None else 0
         if bare:

@@ -103,18 +103,21 @@ class Oddness:
         progress: RowProgress | None,
         notify: Notify,
     ) -> list[SelfInfluence]:
-        """Of stored examples; those whose full text is not stored are left out and counted."""
+        """Of stored examples; those whose full text is not stored, or is too short, are left out and counted."""
         typical = Typicality.of(collection, where)
-        total, seen, bare = collection.count(where), 0, 0
+        total, seen, bare, unfit = collection.count(where), 0, 0, 0
         points = collection.scroll(where, with_vectors=True, fields=FIELDS)
         for group in batches(points, BLOCK):
             asked = []
             for point in group:
                 seen += 1
                 text = whole_text(point.payload)
-                query = None if text is None else Query(text=text)
-                if query is None or _unfit(encoder, query) is not None:
+                if text is None:
                     bare += 1
+                    continue
+                query = Query(text=text)
+                if _unfit(encoder, query) is not None:
+                    unfit += 1
                     continue
                 asked.append(Row(seen, point.payload, query, typical(point)))
             if self._by == "typicality":  # no forward pass but for those that are told
@@ -129,6 +132,8 @@ class Oddness:
                 f"left out: {bare:,} examples whose full text is not stored; ingest with --keep-text full, or name the "
                 "files that they are from"
             )
+        if unfit:
+            notify(f"left out: {unfit:,} examples whose text is too short (under 2 tokens, once stripped)")
         found = self._oddest.rows()
         if self._by == "typicality":
             found = [
@@ -253,7 +258,10 @@ def _asked(example: Example) -> Query:
 
 def _unfit(encoder: SignatureEncoder, query: Query) -> str | None:
     try:
-        encoder.query_chunks([query])
+        (asked,) = encoder.query_chunks([query])
     except InputError as error:
         return str(error).removeprefix("query 1: ")
+    if asked.cut:
+        most = encoder.config.max_query_tokens
+        return f"the prompt takes all of the {most} tokens that are looked at, so that nothing of the answer counts"
     return None

@@ -144,7 +144,7 @@ class Valuation:
             max_per: at most so many of each value of a field: `source_uri=3`, `dataset=30%`.
             diversity: of mmr, from 0 (values alone) to 1 (differences alone); 0.5 by default.
             pool: of mmr and facility-location, how many times the selection is held to choose from; 4 by default.
-            depth: of rrf, ranks of each target that count; 1,000 by default.
+            depth: of rrf, ranks of each target that count; by default 1,000, and k where that is more.
             where: conditions on stored candidates; see `value` for it and the other arguments, and the errors.
         """
         limits = Limits.plan(k, tokens, quotas, max_per)

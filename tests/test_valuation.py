@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+from tokenizers import processors
 
 from rise_store import ConfigError, Dataset, FilterError, InputError, Query, StoreError
 from rise_store.records import Preset
@@ -300,6 +302,34 @@ class TestSelfInfluence:
         assert found["pair"].positions == len(asked.chunks[0]) - asked.loss_start[0]
         assert found["pair"].typicality is None
         assert found["row-0"].positions == (found["row-0"].tokens or 0) - 1
+
+    def test_an_answer_that_a_long_prompt_pushes_out_is_left_out(
+        self, library: OpenStore, encoder: SignatureEncoder
+    ) -> None:
+        most = encoder.config.max_query_tokens
+        row = {"id": "long", "prompt": "Lily loved to play with her dog. " * most, "completion": "A key."}
+        reason = f"row 1: the prompt takes all of the {most} tokens that are looked at"
+        with pytest.raises(InputError, match=reason):
+            library.self_influence([row, *STORED[:2]], model=encoder)
+        said: list[str] = []
+        found = library.self_influence([row, *STORED[:2]], model=encoder, max_rejects=1, notify=said.append)
+        assert {one.example_id for one in found} == {"row-0", "row-1"}
+        assert said == ["left out: 1 rejected"]
+        (query,) = encoder.query_chunks([Query(prompt=row["prompt"], completion=row["completion"])])
+        assert (len(query.chunks[0]), query.loss_start) == (most, [most - 1])  # as a query it stays what it was
+
+    def test_stored_texts_that_are_too_short_once_stripped_are_counted_apart(self, encoder: SignatureEncoder) -> None:
+        encoder = copy.copy(encoder)
+        encoder.tokenizer = copy.deepcopy(encoder.tokenizer)
+        encoder.tokenizer.backend_tokenizer.post_processor = processors.ByteLevel()  # nothing stands before a text
+        said: list[str] = []
+        with quick_folder() as folder, open_store(folder / "store", create=True) as backend:
+            store = OpenStore(backend)
+            short = {"id": "short", "prompt": "a", "completion": "  \n \n "}
+            store.ingest([*STORED[:2], short], dataset="tales", model=encoder)
+            found = store.self_influence(model=encoder, notify=said.append)
+        assert {one.example_id for one in found} == {"row-0", "row-1"}
+        assert said == ["left out: 1 examples whose text is too short (under 2 tokens, once stripped)"]
 
     def test_of_an_instruction_only_its_output_counts(self, library: OpenStore, encoder: SignatureEncoder) -> None:
         row = {"instruction": "Name a tree.", "input": "In the park.", "output": "The oak."}

@@ -62,7 +62,10 @@ from rise_store.valuation import ValueOptions, split_candidate_options
     help="Of mmr and facility-location: how many times the selection is held to choose from.  [default: 4]",
 )
 @click.option(
-    "--depth", type=int, metavar="N", help="Of rrf: how many candidates of each target are ranked.  [default: 1000]"
+    "--depth",
+    type=int,
+    metavar="N",
+    help="Of rrf: how many candidates of each target are ranked.  [default: 1000, or K if more]",
 )
 @candidate_options
 @scoring_options

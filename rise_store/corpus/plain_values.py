@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 _DEEPEST = 200  # levels; `parse_row` refuses fewer
+_MOST_BITS = 10_000  # of integers that are written out; Python writes no more than 4,300 digits
 
 
 def plain_value(value: Any, depth: int = 0) -> Any:
@@ -43,16 +44,30 @@ def plain_value(value: Any, depth: int = 0) -> Any:
     return value
 
 
+def well_formed(text: str) -> str:
+    """A text with its lone surrogates, which no UTF-8 can hold, replaced by U+FFFD."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def printable_value(value: Any, depth: int = 0) -> Any:
-    """A value as JSON for people to look at: what has no JSON form is described."""
-    if value is None or isinstance(value, str | bool | int | float):
+    """A value as JSON for people to look at: what has no JSON form is described.
+
+    Lone surrogates are replaced; an integer beyond 64 bits becomes a text.
+    """
+    if isinstance(value, str):
+        return well_formed(value)
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return str(value) if value.bit_length() <= _MOST_BITS else f"<integer of {value.bit_length():,} bits>"
+    if value is None or isinstance(value, bool | int | float):
         return value
     if depth >= _DEEPEST:
         return f"<{type(value).__name__}>"
     if isinstance(value, list | tuple):
         return [printable_value(item, depth + 1) for item in value]
     if isinstance(value, Mapping):
-        return {str(name): printable_value(item, depth + 1) for name, item in value.items()}
+        return {well_formed(str(name)): printable_value(item, depth + 1) for name, item in value.items()}
     if isinstance(value, bytes | bytearray | memoryview):
         return f"<{len(value)} bytes>"
     return f"<{type(value).__name__}>"

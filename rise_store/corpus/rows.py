@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from rise_store.corpus.plain_values import well_formed
 from rise_store.errors import InputError
 from rise_store.records import Example, RowOrigin
 
@@ -70,7 +71,7 @@ def _string(row: Mapping[Any, Any], field: str) -> str | None:
         return None
     if not isinstance(value, str):
         raise _RowError(f'"{field}" is {_kind(value)}; expected a string')
-    return _well_formed(value)
+    return well_formed(value)
 
 
 def _id(row: Mapping[Any, Any]) -> str:
@@ -79,7 +80,7 @@ def _id(row: Mapping[Any, Any]) -> str:
         return ""
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise _RowError(f'"id" is {_kind(value)}; expected a string or an integer of at most 64 bits')
-    return _well_formed(str(value))
+    return well_formed(str(value))
 
 
 def _metadata(row: Mapping[Any, Any], others: Mapping[Any, Any]) -> dict[str, Any]:
@@ -102,7 +103,7 @@ def _json_value(value: object, field: object, depth: int = 0) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return _well_formed(value)
+        return well_formed(value)
     if isinstance(value, int) and -(2**63) <= value < 2**64:
         return value
     if isinstance(value, float) and math.isfinite(value):
@@ -124,13 +125,7 @@ def _same_json(one: Any, other: Any) -> bool:
 def _key(name: object) -> str:
     if not isinstance(name, str):
         raise _RowError(f"field name {_quoted(name)} is {_kind(name)}; expected a string")
-    return _well_formed(name)
-
-
-def _well_formed(text: str) -> str:
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return well_formed(name)
 
 
 def _quoted(name: object) -> str:

@@ -104,7 +104,9 @@ class SelfInfluence(KnownExample):
         description="self-influence times the tokens that count, which short rows do not lead by their length alone"
     )
     loss: float = Field(description="nats a token that counts")
-    positions: int = Field(description="tokens that count")
+    positions: int = Field(
+        description="tokens that count; of a long text in each window by itself, twice where windows overlap"
+    )
     typicality: float | None = Field(
         None, description="mean cosine with the other stored examples of its dataset; null for rows that are not stored"
     )

@@ -32,7 +32,7 @@ DIRECTIONS = 64
 SAMPLE = 256  # rows that the directions are taken from
 BLOCK = 512  # rows that are compared with as many others at a time
 PAGE = 256  # rows whose signatures are in memory at a time
-MARGIN = 1e-5  # of a bound, for rounding
+MARGIN = 1e-5  # for rounding: of a bound, and of a threshold of 1
 FIELDS = (
     "example_id", "dataset", "dataset_version", "license", "source_uri", "tokens", "metadata", "read_from",
 )  # fmt: skip
@@ -54,7 +54,7 @@ def find_duplicates(
 
     Args:
         collection: the stored examples.
-        threshold: cosine of signatures, above 0 and at most 1.
+        threshold: cosine of signatures, above 0 and at most 1, which equal rows reach.
         where: a filter; None for every example.
         texts: members have their texts.
         most: refuse more examples than that.
@@ -71,18 +71,19 @@ def find_duplicates(
             f"{count:,} examples would be compared with each other, and {most:,} are the most; choose fewer with a "
             "filter, or allow more with --most"
         )
+    least = min(threshold, 1 - MARGIN)  # the cosine of equal rows may come out just below 1
     ids, bounds = _bounds(collection, where)
     clusters = Clusters(len(ids))
     for start in range(0, len(ids), BLOCK):
         block = slice(start, start + BLOCK)
         for first in range(0, start + 1, BLOCK):
             others = slice(first, first + BLOCK)
-            reach = bounds[block] @ bounds[others].T >= threshold - MARGIN  # (B, B)
+            reach = bounds[block] @ bounds[others].T >= least - MARGIN  # (B, B)
             if first == start:
                 reach = np.tril(reach, -1)
             if reach.any():
                 rows, columns = np.nonzero(reach)
-                _join(collection, ids, clusters, rows + start, columns + first, threshold)
+                _join(collection, ids, clusters, rows + start, columns + first, least)
         if progress is not None:
             progress(min(start + BLOCK, len(ids)), len(ids))
     found = [_cluster(collection, [ids[i] for i in members], threshold, texts) for members in clusters.several()]

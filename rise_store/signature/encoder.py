@@ -61,6 +61,7 @@ class QueryChunks:
 
     chunks: list[list[int]]  # token ids
     loss_start: list[int]  # for each chunk, the first token whose prediction counts
+    cut: bool = False  # its prompt alone is as long as a query may be: what counts is no token of its completion
 
 
 class SignatureEncoder:
@@ -456,7 +457,8 @@ class SignatureEncoder:
         for number, (query, row, prompt) in enumerate(zip(queries, ids, prompts, strict=True), 1):
             if query.text is None:
                 row = row[: self.config.max_query_tokens]
-                chunks = QueryChunks([row], [completion_start(len(prompt), len(row))])
+                cut = len(prompt) >= self.config.max_query_tokens
+                chunks = QueryChunks([row], [completion_start(len(prompt), len(row))], cut)
             else:
                 windows = chunk_windows(row, self.config)
                 chunks = QueryChunks(windows, [1] * len(windows))

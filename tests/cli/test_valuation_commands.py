@@ -154,6 +154,29 @@ class TestSelect:
     ) -> None:
         assert message in command("select", "--store", library, "--targets", targets, *options).error
 
+    @pytest.mark.parametrize("format_", ["jsonl", "json", "csv", "table"])
+    def test_rows_that_hold_what_json_cannot(self, command: Command, library: Path, targets: str, format_: str) -> None:
+        row = b'{"id": "x", "text": "a \\ud800 b c d", "big": 123456789012345678901234567890, "k\\udc00": 1}'
+        write_rows(Path("new.jsonl"), [*story_rows(1), row])
+        done = command(
+            *("select", "new.jsonl", "--store", library, "--targets", targets, "-k", "2", "--format", format_),
+            "--only-mapped",
+        )
+        assert (done.code, done.err) == (0, "")
+        if format_ == "jsonl":
+            (odd,) = (row for row in lines(done.out) if row["id"] == "x")
+            assert odd["text"] == "a \ufffd b c d"
+            assert odd["big"] == "123456789012345678901234567890"
+            assert odd["k\ufffd"] == 1
+
+    def test_rank_fusion_tells_that_it_ranked_too_few(self, command: Command, library: Path, targets: str) -> None:
+        select = ("select", "--store", library, "--targets", targets, "-k", "10", "--strategy", "rrf")
+        done = command(*select, "--depth", "1")
+        assert len(lines(done.out)) in (1, 2)
+        assert done.err.startswith("warning: only ")
+        assert "were ranked for no target; raise --depth" in done.err
+        assert command(*select).err == ""
+
 
 class TestSelfInfluence:
     def test_a_table(self, command: Command, library: Path) -> None:

@@ -78,6 +78,16 @@ def test_planted_duplicates(collection: Collection) -> None:
         assert similarities == sorted(similarities, reverse=True)
 
 
+def test_equal_rows_reach_a_threshold_of_1() -> None:
+    rows = Channels.random(120, seed=6)
+    for part in (rows.rh, rows.gh):
+        part[60:] = part[:60]
+    with collection_of(rows) as collection:
+        clusters = find_duplicates(collection, 1.0)
+    assert [cluster.size for cluster in clusters] == [2] * 60
+    assert {cluster.threshold for cluster in clusters} == {1.0}
+
+
 def test_a_filter(collection: Collection) -> None:
     assert found(collection, 0.98) != set()
     clusters = find_duplicates(collection, 0.98, Equals("dataset", "forum"))  # rows 1, 4, 7, 10, 13, 16, 19, 22 ...

@@ -18,6 +18,7 @@ from rise_store.retrieval.select.pool import PoolRow
 DEFAULT_DIVERSITY = 0.5
 MOST_LOCATED = 20_000  # rows of a pool that facility location takes: the matrix of their cosines has 1.6 GB
 _BLOCK = 256  # rows that are float32 at a time
+_ANEW = 64  # rows that are compared anew at a time
 
 Array = npt.NDArray[np.float32]
 
@@ -42,18 +43,40 @@ def marginal_relevance(pool: Sequence[PoolRow], limits: Limits, diversity: float
     signatures = _signatures(pool)
     values = np.array([row.value for row in pool])
     relevance = values / (np.abs(values).max() or 1.0)
-    nearest = np.zeros(len(pool))
+    nearest = np.zeros(len(pool))  # largest cosine with the chosen rows that a row was compared with,
+    compared = np.zeros(len(pool), dtype=np.int64)  # which are the first so many
     left = np.ones(len(pool), dtype=bool)
     tally = Tally(limits)
     chosen: list[PoolRow] = []
+    directions = np.zeros(signatures.shape, dtype=np.float32)  # of the chosen; pages without any take no memory
+    # What a row gains only falls as others are chosen, so last known gains are bounds of the present ones.
+    gains = (1 - diversity) * relevance
     while left.any() and not tally.full:
-        gains = (1 - diversity) * relevance - diversity * nearest
         best = int(np.where(left, gains, -np.inf).argmax())
+        if diversity and compared[best] < len(chosen):
+            bounds = np.where(left & (compared < len(chosen)), gains, -np.inf)
+            anew = np.argpartition(-bounds, min(_ANEW, len(pool)) - 1)[:_ANEW]
+            anew = anew[np.isfinite(bounds[anew])]
+            others = directions[compared[anew].min() : len(chosen)]
+            with np.errstate(invalid="ignore"):  # BLAS may raise the flag in unused lanes, with finite results
+                cosines = _unit(signatures[anew]) @ others.T
+            nearest[anew] = np.maximum(nearest[anew], cosines.max(axis=1))
+            compared[anew] = len(chosen)
+            gains[anew] = (1 - diversity) * relevance[anew] - diversity * nearest[anew]
+            continue
         left[best] = False
         if tally.take(pool[best].keys, pool[best].tokens):
+            directions[len(chosen)] = _unit(signatures[best : best + 1])[0]
             chosen.append(pool[best])
-            nearest = np.maximum(nearest, _cosines(signatures, signatures[best : best + 1])[:, 0])
     return chosen
+
+
+def too_many_to_locate(rows: int) -> str:
+    """Why facility location refuses a pool of so many rows."""
+    return (
+        f"facility location compares the {rows:,} rows of the pool with each other, {MOST_LOCATED:,} at most; choose a "
+        "smaller --pool or selection, or the strategy mmr"
+    )
 
 
 def facility_location(pool: Sequence[PoolRow], limits: Limits) -> list[PoolRow]:
@@ -67,10 +90,7 @@ def facility_location(pool: Sequence[PoolRow], limits: Limits) -> list[PoolRow]:
         ConfigError: a pool of more than `MOST_LOCATED` rows.
     """
     if len(pool) > MOST_LOCATED:
-        raise ConfigError(
-            f"facility location compares the {len(pool):,} rows of the pool with each other, {MOST_LOCATED:,} at most; "
-            "choose a smaller --pool or selection, or the strategy mmr"
-        )
+        raise ConfigError(too_many_to_locate(len(pool)))
     if not pool:
         return []
     signatures = _signatures(pool)

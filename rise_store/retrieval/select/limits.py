@@ -39,7 +39,8 @@ class Limits:
                 one: no value).
             max_per: `FIELD=N` or `FIELD=N%`: at most so many of each value of the field.
 
-        A per cent is one of k, of the token budget, or of both where both are given.
+        A per cent is one of k, of the token budget, or of both where both are given, rounded down; above 0 %, to 1 at
+        least.
 
         Raises:
             ConfigError: neither k nor tokens, or a limit that cannot be read.
@@ -163,6 +164,11 @@ def _share(what: str, name: str, value: str | None, amount: str, k: int | None, 
     return SelectionLimit(
         field=field,
         value=value,
-        rows=None if k is None else k * int(number) // 100,
-        tokens=None if tokens is None else tokens * int(number) // 100,
+        rows=None if k is None else _part(k, int(number)),
+        tokens=None if tokens is None else _part(tokens, int(number)),
     )
+
+
+def _part(amount: int, per_cent: int) -> int:
+    """So many per cent, rounded down, but not to nothing."""
+    return max(amount * per_cent // 100, 1 if per_cent else 0)

@@ -106,8 +106,11 @@ def test_a_token_budget_looks_at_four_times_as_much_of_each_value(
     looked_at: dict[str, list[int]] = {}
     for number in sorted(range(len(rows)), key=lambda i: (-rows[i][0], i)):
         own = looked_at.setdefault(rows[number][1].get("license", ""), [])
+        held = [i for part in looked_at.values() for i in part]
         alone = rows[number][1]["tokens"] <= (share.tokens or 0) and share.rows != 0
         within = sum(rows[i][1]["tokens"] for i in own) < 4 * (share.tokens or 0)
+        within = within and sum(rows[i][1]["tokens"] for i in held) < 4 * tokens
+        within = within and (k is None or len(held) < 4 * k)
         if alone and within and (share.rows is None or len(own) < 4 * share.rows):
             own.append(number)
     window = sorted(number for own in looked_at.values() for number in own)
@@ -123,17 +126,21 @@ def test_a_row_that_does_not_fit_is_passed_over() -> None:
 def test_what_is_held_does_not_grow_with_the_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "SLACK", 256)
 
-    def held(count: int, *shares: Any) -> int:
+    def held(count: int, *shares: Any, k: int | None = 50, tokens: int | None = None, strategy: Any = "mean") -> int:
         draw = np.random.default_rng(count)
         rows = [
             (float(value), {"tokens": 10, "source_uri": f"page-{number}", "license": f"L{number % 3}"})
             for number, value in enumerate(draw.random(count))
         ]
-        return Chooser("mean", Limits.plan(50, None, *shares))(stream(rows, 500), 1).most_held
+        limits = Limits.plan(k, tokens, *shares)
+        return Chooser(strategy, limits)(stream(rows, 500), 1).most_held
 
     assert held(30_000) < 50 + 256 + 64
     assert held(30_000, (), ("source_uri=1",)) < 50 + 256 + 64  # as many values as candidates
     assert held(30_000, ("license=L1:10",), ()) < 50 + 256 + 64
+    assert held(30_000, (), ("source_uri=1", "license=50%")) < 4 * 50 + 256 + 64
+    assert held(30_000, (), ("source_uri=3",), k=None, tokens=1_000) < 4 * 100 + 256 + 128
+    assert held(30_000, (), ("source_uri=3",), k=None, tokens=1_000, strategy="mmr") < 4 * 100 + 256 + 128
 
 
 class TestTogether:
@@ -200,6 +207,30 @@ class TestTogether:
         assert (chosen.pool, chosen.candidates) == (6, 40)
         assert chosen.most_held < 20
 
+    def test_the_pool_of_a_token_budget_is_as_wide(self) -> None:
+        for strategy in ("mmr", "facility-location"):
+            chosen = Chooser(strategy, Limits.plan(None, 20), pool=3)(stream(self.rows, 4, self.signatures), 1)  # type: ignore[arg-type]
+            assert (chosen.pool, len(chosen.rows)) == (12, 4)
+
+    @settings(max_examples=40, deadline=None)
+    @given(seed=st.integers(0, 2**32 - 1), diversity=st.floats(0, 1), count=st.integers(1, 200))
+    def test_mmr_compares_no_row_in_vain_and_misses_none(self, seed: int, diversity: float, count: int) -> None:
+        draw = np.random.default_rng(seed)
+        signatures = draw.standard_normal((count, 5)).astype(np.float16)
+        units = signatures.astype(np.float64)
+        units /= np.linalg.norm(units, axis=1, keepdims=True)
+        values = draw.standard_normal(count).astype(np.float32)
+        rows: list[Row] = [(float(value), {"tokens": 5}) for value in values]
+        chooser = Chooser("mmr", Limits.plan(30, None), diversity=diversity, pool=10)
+        chosen = numbers(chooser, stream(rows, 64, signatures))
+        assert len(chosen) == min(30, count)
+        cosines = np.maximum(units @ units.T, 0)
+        for place, number in enumerate(chosen):
+            gains = (1 - diversity) * values / np.abs(values).max()
+            gains = gains - diversity * cosines[:, chosen[:place]].max(axis=1, initial=0)
+            gains[chosen[:place]] = -np.inf
+            assert gains[number] == pytest.approx(gains.max(), abs=1e-5)  # the largest, up to rounding
+
     def test_no_candidates(self) -> None:
         for strategy in ("mean", "rrf", "mmr", "facility-location"):
             assert numbers(Chooser(strategy, Limits.plan(2, None)), stream([], 4)) == []  # type: ignore[arg-type]
@@ -217,6 +248,22 @@ def test_fields_that_no_candidate_has_are_told() -> None:
     assert chosen.unseen == ("metadata.licence",)
 
 
+def test_fields_of_candidates_that_no_quota_counts_are_known() -> None:
+    rows: list[Row] = [(float(-i), {"tokens": 5, "license": "MIT"} if i == 19 else {"tokens": 5}) for i in range(20)]
+    for quota in ("license=GPL-3.0:1", "license=MIT:1"):
+        limits = Limits.plan(1, None, [quota])
+        for chooser in (Chooser("mean", limits), Chooser("rrf", limits, depth=2)):
+            assert chooser(stream(rows, 3), 1).unseen == ()
+
+
+def test_rank_fusion_ranks_as_many_as_are_chosen_at_least() -> None:
+    assert Chooser("rrf", Limits.plan(5, None)).depth == 1_000
+    assert Chooser("rrf", Limits.plan(None, 5_000)).depth == 1_000
+    rows: list[Row] = [(float(i), {"tokens": 5}) for i in range(1_500)]
+    chosen = Chooser("rrf", Limits.plan(1_200, None))(stream(rows, 500), 1)
+    assert (len(chosen.rows), chosen.unranked) == (1_200, 300)
+
+
 @pytest.mark.parametrize(
     ("strategy", "options", "message"),
     [
@@ -224,6 +271,8 @@ def test_fields_that_no_candidate_has_are_told() -> None:
         ("mean", {"diversity": 0.5}, "diversity is a setting of mmr, not of mean; leave it out"),
         ("mean", {"pool": 2}, "pool is a setting of mmr and facility-location, not of mean; leave it out"),
         ("mmr", {"depth": 2}, "depth is a setting of rrf, not of mmr; leave it out"),
+        ("rrf", {"depth": 0}, "depth is 0; let at least 1 rank of each target count"),
+        ("facility-location", {"pool": 20_001}, "compares the 20,001 rows of the pool with each other, 20,000 at most"),
         ("mmr", {"pool": 0}, "pool is 0; hold at least 1 times what is selected"),
         ("mmr", {"diversity": 1.5}, r"diversity is 1.5; give a number from 0 \(values alone\) to 1"),
     ],

@@ -29,6 +29,11 @@ def test_a_per_cent_of_a_token_budget_is_in_tokens() -> None:
     assert Limits.plan(10, 5_000, ["license=MIT:10%"]).shares[0].rows == 1
 
 
+def test_a_per_cent_is_never_rounded_to_nothing() -> None:
+    assert Limits.plan(3, 40, (), ["license=30%"]).shares == (SelectionLimit(field="license", rows=1, tokens=12),)
+    assert Limits.plan(3, None, ["license=MIT:0%"]).shares[0].rows == 0
+
+
 def test_values_that_are_no_texts_are_compared_as_json() -> None:
     limits = Limits.plan(5, None, ["year=2020:1", "draft=true:1", 'tags=["a","b"]:1'])
     fields = {"metadata": {"year": 2020, "draft": True, "tags": ["a", "b"]}}
