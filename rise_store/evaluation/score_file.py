@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rise_store.corpus.formats import JsonLines
+from rise_store.corpus.locations import path_problem
 from rise_store.corpus.sources import RejectedRow
 from rise_store.errors import InputError
 
@@ -93,6 +94,8 @@ def _read_npz(path: str | os.PathLike[str]) -> ScoreFile:
     try:
         with np.load(path, allow_pickle=False) as archive:
             held = {key: archive[key] for key in ("scores", "relevant", "queries") if key in archive}
+    except FileNotFoundError as error:
+        raise path_problem(path, error) from error
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"{name}: cannot be read as an .npz archive: {error}") from error
     if "scores" not in held or "relevant" not in held:

@@ -112,3 +112,10 @@ def test_the_default_of_k_fits_a_small_store(command: Command, library: Path) ->
     assert few.code == 0
     all_ = command("query", "--store", library, "--text", "A key.", "--format", "json")
     assert len(all_.json["results"]) == 10
+
+
+def test_a_mistyped_option_is_answered_with_the_nearest(command: Command, library: Path) -> None:
+    error = command("query", "--store", library, "--text", "A key.", "--preste", "mine").error
+    assert "? See " in error
+    assert "?." not in error
+    assert error.endswith("query --help")
