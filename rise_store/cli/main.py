@@ -100,7 +100,7 @@ def main() -> None:
     except click.ClickException as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "rise-store")
         message = error.format_message().rstrip(".")
-        _fail(f"{message}{'' if message.endswith('?') else '.'} See {command} --help", error.exit_code)
+        _fail(f"{message}{'' if message.endswith(('?', '?)')) else '.'} See {command} --help", error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("stopped by Ctrl-C", 2)
     except RiseStoreError as error:
