@@ -95,9 +95,7 @@ def compare(
     if evaluation.queries != baseline.queries or (
         evaluation.query_ids and baseline.query_ids and evaluation.query_ids != baseline.query_ids
     ):
-        if evaluation.queries == baseline.queries and sorted(evaluation.query_ids) == sorted(baseline.query_ids):
-            raise InputError("the two evaluations have the same queries in another order; put them in one order")
-        raise InputError("the two evaluations are not of the same queries; evaluate both on the same ones")
+        raise InputError("the two evaluations are not of the same queries in the same order; evaluate both on one file")
     others = {(one.name, one.k): one for one in baseline.measures}
     differences = [
         difference(one.name, one.k, one.per_query, others[one.name, one.k].per_query, bootstrap, seed)

@@ -91,11 +91,11 @@ def _fields(fields: Mapping[str, Any] | Any, location: str) -> tuple[str, str, f
 
 def _read_npz(path: str | os.PathLike[str]) -> ScoreFile:
     name = os.fspath(path)
+    if not os.path.exists(path):
+        raise path_problem(path, FileNotFoundError())
     try:
         with np.load(path, allow_pickle=False) as archive:
             held = {key: archive[key] for key in ("scores", "relevant", "queries") if key in archive}
-    except FileNotFoundError as error:
-        raise path_problem(path, error) from error
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"{name}: cannot be read as an .npz archive: {error}") from error
     if "scores" not in held or "relevant" not in held:
