@@ -15,6 +15,7 @@ from rise_store.explained_hits import EncodedQuery, explain_hit
 from rise_store.records import Attribution, Example, Explanation, Query
 from rise_store.retrieval import Where, query_signatures
 from rise_store.retrieval.attribute import attribute_with_ids
+from rise_store.retrieval.plan import Question
 from rise_store.store import And, Collection, Equals, Filter
 from rise_store.store.payload import describe_example
 
@@ -78,11 +79,13 @@ class Explaining(Asking):
         elif k is None:
             k = max(1, min(DEFAULT_K, collection.count()))
         search, loading = self._search(collection, [query], options, k=k, where=where)
+        if example_id is not None:  # before the model is loaded, which takes a while
+            _require_one(collection, search.questions[0], example_id, dataset)
         encoder = self._encoders.of_space(collection.space, model, loading)
         ((answer, ids),) = attribute_with_ids(search, query_signatures(encoder, [query]))
         hits = answer.results
-        if example_id is not None:
-            _one(hits, example_id, dataset)
+        if example_id is not None and not hits:
+            raise InputError(f"example {example_id[:100]!r} was deleted meanwhile; ask again")
         asked = EncodedQuery.encode(encoder, query)
         texts = _whole_texts(collection, hits, ids)
         found = []
@@ -115,16 +118,16 @@ def _named(example_id: str, dataset: str | None, k: int | None, options: AskOpti
     return named if dataset is None else And((named, Equals("dataset", dataset)))
 
 
-def _one(hits: Sequence[Attribution], example_id: str, dataset: str | None) -> None:
+def _require_one(collection: Collection, question: Question, example_id: str, dataset: str | None) -> None:
     """`InputError` unless there is one example of the name."""
-    if not hits:
+    if not question.candidates:
         of = "" if dataset is None else f" of dataset {dataset[:100]!r}"
         raise InputError(
             f"the space holds no example {example_id[:100]!r}{of} that the filter lets through; rise-store query shows "
             "the ids of examples"
         )
-    if len(hits) > 1:
-        datasets = ", ".join(sorted(hit.dataset for hit in hits))
+    if question.candidates > 1:
+        datasets = ", ".join(sorted(collection.facet("dataset", where=question.filter)))
         raise InputError(f"several datasets have an example {example_id[:100]!r}: {datasets}; say which with --dataset")
 
 

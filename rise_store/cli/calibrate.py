@@ -22,6 +22,8 @@ from rise_store.evaluation import read_labelled
 from rise_store.evaluation.calibration import DEFAULT_MEASURE
 from rise_store.evaluation.choice import DEFAULT_FOLDS
 
+FEW_QUERIES = 10  # with fewer, a bootstrap interval is too narrow to be trusted
+
 
 @click.command()
 @store_option
@@ -89,3 +91,9 @@ def calibrate(
             **loading,
         )
     echo_calibration(report, format_)
+    if report.queries < FEW_QUERIES:
+        click.echo(
+            f"note: {report.queries} queries are few: the interval of the gain is narrower than it ought to be; "
+            f"trust it with {FEW_QUERIES} and more",
+            err=True,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import Any, get_args
 
@@ -209,6 +210,7 @@ def data_command(task: str, folder: str, origin: Origin, rows: int | None, seed:
     """
     made = make_task_data(task, folder, origin=origin, rows=rows, seed=seed)
     click.echo((made / "README.txt").read_text(encoding="utf-8"), nl=False)
+    click.echo(f"\nWritten to {made}. Next: rise-store eval {task} --data {shlex.quote(str(made))}")
 
 
 def add_tasks(add: Callable[[click.Command], Any]) -> None:

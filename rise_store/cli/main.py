@@ -99,7 +99,8 @@ def main() -> None:
         sys.exit(done.exit_code)
     except click.ClickException as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "rise-store")
-        _fail(f"{error.format_message().rstrip('.')}. See {command} --help", error.exit_code)
+        message = error.format_message().rstrip(".")
+        _fail(f"{message}{'' if message.endswith(('?', '?)')) else '.'} See {command} --help", error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("stopped by Ctrl-C", 2)
     except RiseStoreError as error:

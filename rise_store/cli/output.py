@@ -34,6 +34,7 @@ CSV_COLUMNS = (
     "query", "rank", "score", "rh", "gh", "example_id", "dataset", "dataset_version", "license", "source_uri", "tokens",
     "text", "metadata",
 )  # fmt: skip
+_WORDS = 46  # least columns of dataset, licence, example and text in the table of an answer
 
 
 def console() -> Console:
@@ -87,29 +88,49 @@ def print_result(out: Console, result: AttributionResult) -> None:
     print_query(out, result.query)
     table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
     more = () if result.stability is None else output_stability.COLUMNS
-    for name in ("#", "score", "RH", "GH", *more):
-        table.add_column(name, justify="right", no_wrap=True, min_width=max(2, len(name)))
-    for name, width in (("dataset", 18), ("licence", 14), ("example", 24)):
-        table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=width, min_width=8)
-    table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1, min_width=16)
-    for hit in result.results:
-        table.add_row(
+    numbers = [
+        (
             str(hit.rank),
             f"{hit.score:.4f}",
             *shares(hit),
             *(() if result.stability is None else output_stability.cells(hit, result.stability)),
-            Text(hit.dataset),
-            Text(hit.license or "-"),
-            Text(hit.example_id),
-            Text(one_line(hit.text or "-", 400)),
         )
-    out.print(table)
+        for hit in result.results
+    ]
+    names = ("#", "score", "RH", "GH", *more)
+    widths = [max(2, *map(len, column)) for column in zip(names, *numbers, strict=True)]
+    for name, width in zip(names, widths, strict=True):
+        table.add_column(name, justify="right", no_wrap=True, min_width=width)
+    if out.width < sum(widths) + 2 * len(widths) + _WORDS:
+        _print_narrow(out, table, numbers, result.results)
+    else:
+        for name, width in (("dataset", 18), ("licence", 14), ("example", 24)):
+            table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=width, min_width=8)
+        table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1, min_width=16)
+        for row, hit in zip(numbers, result.results, strict=True):
+            origin = Text(hit.dataset), Text(hit.license or "-"), Text(hit.example_id)
+            table.add_row(*row, *origin, Text(one_line(hit.text or "-", 400)))
+        out.print(table)
     among = f"of {result.candidates} examples" + (f" where {result.where}" if result.where else "")
     shown = f"{len(result.results)} {among}{how_searched(result)}"
     out.print(Text(f"{shown}; RH and GH are each channel's share of the score", style="dim"))
     if result.stability is not None:
         output_stability.print_stability(out, result.stability)
     out.print()
+
+
+def _print_narrow(out: Console, table: Table, numbers: Sequence[tuple[str, ...]], hits: Sequence[Attribution]) -> None:
+    """Numbers are never cut: dataset and licence give way, and each text stands on a line of its own."""
+    table.add_column("example", no_wrap=True, overflow="ellipsis", ratio=1, min_width=8)
+    for row, hit in zip(numbers, hits, strict=True):
+        table.add_row(*row, Text(hit.example_id))
+    with out.capture() as captured:
+        out.print(table)
+    header, *lines = captured.get().splitlines()
+    out.print(Text.from_ansi(header))
+    for line, hit in zip(lines, hits, strict=True):
+        out.print(Text.from_ansi(line))
+        out.print(Text(f"    {one_line(hit.text or '-', 400)}"), no_wrap=True, overflow="ellipsis")
 
 
 def print_query(out: Console, query: Query | QuerySet) -> None:

@@ -51,7 +51,8 @@ def _print_group(out: Console, results: list[TaskResult]) -> None:
     asked = f"the mean of {first.mean_of:,} queries" if first.mean_of else f"{evaluation.queries:,} queries"
     wanted = "rows of the query's own label" if first.positives == "own" else f"{first.positives} rows"
     title = f"{first.queries}: {asked}, right are {wanted} ({first.chance:.3f} of all, which is chance)"
-    table = Table(title=title, title_justify="left", title_style="")
+    out.print(Text(f"\n{title}"))
+    table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("setting")
     shown = [one.label for name in ("auprc", "precision") for one in evaluation.measures if one.name == name]
     shown += [one.label for one in evaluation.measures if one.k is None]

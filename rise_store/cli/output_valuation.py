@@ -69,6 +69,16 @@ def echo_selection(selection: Selection, format_: str) -> None:
         ))  # fmt: skip
 
 
+def describe_selection(selection: Selection) -> str:
+    """How much was chosen, of how much, on one line."""
+    chosen, budget = len(selection.examples), "" if selection.tokens is None else f" of {selection.tokens:,}"
+    line = f"{chosen:,} of {selection.candidates:,} candidates, {selection.used_tokens:,}{budget} tokens"
+    if selection.k is not None and chosen < selection.k:
+        fields = ", ".join(dict.fromkeys(limit.field for limit in selection.limits))
+        line += f"; {selection.k:,} were asked for" + (f", within limits on {fields}" if fields else "")
+    return line
+
+
 def echo_self_influence(found: Sequence[SelfInfluence], format_: str) -> None:
     """Print rows with their self-influence, in order."""
     if _echo_records(found, format_):
@@ -88,6 +98,7 @@ def echo_self_influence(found: Sequence[SelfInfluence], format_: str) -> None:
     out = console()
     out.print(table)
     legend = "self-influence: squared length of the loss gradient; adjusted: that times tokens; loss: nats a token\n"
+    legend += "typicality: mean cosine with the other stored examples of its dataset; low is unlike them\n"
     out.print(Text(legend, style="dim"))
 
 

@@ -13,9 +13,17 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rise_store.corpus import ExampleReader
 from rise_store.records import IngestTotals
 
+SOONEST = 0.5  # seconds of work before a rate says anything
+
 
 def _console() -> Console:
     return Console(file=sys.stderr, highlight=False)
+
+
+def rate(done: float, started: float, unit: str = "") -> str:
+    """How much is done a second since `started`, to stand behind a count; empty right after the start."""
+    elapsed = time.monotonic() - started
+    return f", {done / elapsed:,.0f}{unit}/s" if elapsed >= SOONEST else ""
 
 
 @contextmanager
@@ -36,17 +44,17 @@ def example_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f} examples, {task.fields[rate]:,.0f}/s"),
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} examples{task.fields[rate]}"),
         TimeElapsedColumn(),
         TextColumn("eta"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=0, rate=0.0)
+        task = bar.add_task(what, total=0, rate="")
         started = time.monotonic()
 
         def update(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, rate=done / max(time.monotonic() - started, 1e-9))
+            bar.update(task, completed=done, total=total, rate=rate(done, started))
 
         yield update
 
@@ -86,10 +94,8 @@ class IngestProgress:
 
     def __call__(self, totals: IngestTotals, tokens: int) -> None:
         """Show the totals so far."""
-        now = time.monotonic()
         if self._started is None:
-            self._started = now
-        rate = tokens / (now - self._started) if now > self._started else 0.0
+            self._started = time.monotonic()
         stored, known = totals.new + totals.replaced, totals.unchanged + totals.updated + totals.recovered
         left_out = totals.too_short + totals.rejected
         done = totals.stored + left_out if isinstance(self._source, int) else self._source.bytes_read
@@ -97,7 +103,7 @@ class IngestProgress:
             self._task,
             description="ingesting",
             completed=done,
-            counts=f"{stored:,} stored, {known:,} known, {rate:,.0f} tokens/s",
+            counts=f"{stored:,} stored, {known:,} known{rate(tokens, self._started, ' tokens')}",
         )
 
 

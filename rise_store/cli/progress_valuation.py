@@ -8,6 +8,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from rise_store.cli.progress import rate
 from rise_store.corpus import ExampleReader
 
 
@@ -21,7 +22,7 @@ class RowProgress:
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f}/s"),
+            TextColumn("{task.fields[rows]:,} rows{task.fields[rate]}"),
             TimeElapsedColumn(),
             TextColumn("eta"),
             TimeRemainingColumn(),
@@ -30,7 +31,7 @@ class RowProgress:
             disable=not console.is_terminal,
         )
         total = None if reader is None else reader.total_bytes
-        self._task = self._bar.add_task("loading the model", total=total, rows=0, rate=0.0)
+        self._task = self._bar.add_task("loading the model", total=total, rows=0, rate="")
         self._started: float | None = None
 
     def __enter__(self) -> RowProgress:
@@ -46,11 +47,9 @@ class RowProgress:
 
     def __call__(self, done: int, total: int | None) -> None:
         """Show rows done, and how far that is."""
-        now = time.monotonic()
         if self._started is None:
-            self._started = now
-        rate = done / max(now - self._started, 1e-9)
-        self._bar.update(self._task, description=self._what, rows=done, rate=rate)
+            self._started = time.monotonic()
+        self._bar.update(self._task, description=self._what, rows=done, rate=rate(done, self._started))
         if self._reader is not None:
             self._bar.update(self._task, completed=self._reader.bytes_read)
         else:

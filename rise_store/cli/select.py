@@ -15,7 +15,7 @@ from rise_store.cli.candidate_options import (
     targets_option,
 )
 from rise_store.cli.options import format_option, scoring_options
-from rise_store.cli.output_valuation import echo_selection
+from rise_store.cli.output_valuation import describe_selection, echo_selection
 from rise_store.cli.progress_valuation import RowProgress
 from rise_store.records import Strategy
 from rise_store.valuation import ValueOptions, split_candidate_options
@@ -131,3 +131,5 @@ def select(
             **options,
         )
     echo_selection(selection, format_)
+    if format_ != "table":  # which says it below
+        click.echo(describe_selection(selection), err=True)

@@ -23,15 +23,17 @@ def read_labelled(path: str | os.PathLike[str], *, label_field: str | None = Non
     value in that field, such as metadata.label.
 
     Raises:
-        InputError: a row that is no labelled query, with its file and line, or a file without rows.
+        InputError: a row that is no labelled query, with its file and line, or a file without rows, or one where
+            no query uses the label field that is given.
     """
-    queries = []
+    queries, labels_used = [], False
     for row in ExampleReader([path], distinct=False):
         if isinstance(row, RejectedRow):
             raise InputError(row.reason)
         fields = query_fields(row)
         try:
             relevant = _relevant(row, label_field)
+            labels_used |= row.metadata.get("relevant") is None
             labels = {"relevant": relevant, "location": row.location}
             queries.append(validated(LabelledQuery, "query", fields | labels, InputError))
             if not isinstance(relevant, tuple):
@@ -40,6 +42,11 @@ def read_labelled(path: str | os.PathLike[str], *, label_field: str | None = Non
             raise InputError(f"{row.location}: {error}") from error
     if not queries:
         raise InputError(f"{path} holds no queries; give one JSON object a line")
+    if label_field is not None and not labels_used:
+        raise InputError(
+            f'{path}: every query has "relevant" of its own, so the label field {label_field} changes nothing; leave '
+            'it out, or give "label" instead of "relevant"'
+        )
     return queries
 
 

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rise_store.corpus.formats import JsonLines
+from rise_store.corpus.locations import path_problem
 from rise_store.corpus.sources import RejectedRow
 from rise_store.errors import InputError
 
@@ -120,6 +121,8 @@ def _fields(fields: Mapping[str, Any] | Any, location: str) -> tuple[str, str, f
 
 def _read_npz(path: str | os.PathLike[str]) -> ScoreFile:
     name = os.fspath(path)
+    if not os.path.exists(path):
+        raise path_problem(path, FileNotFoundError())
     try:
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):

@@ -34,6 +34,8 @@ from rise_store.version import __version__
 Array = npt.NDArray[np.float32]
 Progress = Callable[[int], None]  # is told how many tokens were just encoded
 ModelBackend = Literal["transformers", "vllm"]
+_TOO_SHORT = "fewer than 2 tokens"
+_REMEDY = "; give a longer text, or a completion that begins with a space"
 
 # Tokens of a batch. On CPU small batches stay in the cache and large ones share each layer's fixed cost, which weighs
 # more where bfloat16 makes products cheap; measured in docs/benchmarks.md.
@@ -278,7 +280,7 @@ class SignatureEncoder:
     def unencodable(self, chunks: Sequence[Sequence[int]]) -> str | None:
         """Why the chunks of an example cannot be encoded; None when they can."""
         if not chunks or any(len(chunk) < 2 for chunk in chunks):
-            return "fewer than 2 tokens"
+            return _TOO_SHORT
         rows = min(self._readout.vocabulary_size, self._backbone.input_rows)
         beyond = [token for chunk in chunks for token in (min(chunk), max(chunk)) if not 0 <= token < rows]
         if beyond:
@@ -464,7 +466,8 @@ class SignatureEncoder:
                 chunks = QueryChunks(windows, [1] * len(windows))
             reason = self.unencodable(chunks.chunks)
             if reason is not None:
-                raise InputError(f"query {query.id or number}: {reason}")
+                name = "the query" if len(queries) == 1 and not query.id else f"query {query.id or number}"
+                raise InputError(f"{name}: {reason}{_REMEDY if reason == _TOO_SHORT else ''}")
             found.append(chunks)
         return found
 

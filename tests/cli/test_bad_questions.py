@@ -112,3 +112,12 @@ def test_the_default_of_k_fits_a_small_store(command: Command, library: Path) ->
     assert few.code == 0
     all_ = command("query", "--store", library, "--text", "A key.", "--format", "json")
     assert len(all_.json["results"]) == 10
+
+
+@pytest.mark.parametrize("typed", ["--preste", "--boostrap"])  # near several options, and near one
+def test_a_mistyped_option_is_answered_with_the_nearest(command: Command, library: Path, typed: str) -> None:
+    error = command("query", "--store", library, "--text", "A key.", typed, "9").error
+    question, _, help_ = error.partition("?")
+    assert "Did you mean" in question
+    assert help_.lstrip(")").startswith(" See ")
+    assert error.endswith("query --help")

@@ -77,6 +77,14 @@ def test_errors(command: Command, library: Path, options: tuple[str, ...], messa
     assert message in command("explain", "--store", library, *options).error
 
 
+def test_an_example_is_looked_up_before_the_model_is_loaded(command: Command, library: Path) -> None:
+    wanted = ("explain", "--store", library, *ASKED, "--model", "no-such-model")
+    assert "no example 'nobody'" in command(*wanted, "--example", "nobody").error
+    filtered = command(*wanted, "--example", "row-2", "--where", "page = 99")
+    assert "no example 'row-2' that the filter lets through" in filtered.error
+    assert "no-such-model" in command(*wanted, "--example", "row-2").error
+
+
 def test_colours_on_a_terminal(command: Command, library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     document = command("explain", "--store", library, *ASKED, "--example", "row-2", "--format", "json").json
     screen = Console(file=io.StringIO(), force_terminal=True, color_system="truecolor", width=100, highlight=False)

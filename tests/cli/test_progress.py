@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import select
+import time
 from pathlib import Path
 
 import pytest
 
+from rise_store.cli.progress import rate
 from tests.cli.conftest import SMALL_OPTIONS, Command
 from tests.cli.processes import start_command
 from tests.ingest.examples import story_rows, write_rows
@@ -32,6 +34,13 @@ def test_nothing_but_results_is_printed_where_there_is_no_terminal(
         assert "\r" not in done.out
 
 
+def test_no_rate_right_after_the_start() -> None:
+    now = time.monotonic()
+    assert rate(12, now) == ""
+    assert rate(12, now - 2) == ", 6/s"
+    assert rate(2_000_000, now - 1_000, " tokens") == ", 2,000 tokens/s"
+
+
 def on_a_terminal(*arguments: object) -> str:
     """What a command shows on a terminal that is its standard error."""
     ours, theirs = pty.openpty()
@@ -52,7 +61,7 @@ def test_on_a_terminal_ingestion_shows_a_bar_with_rate_and_eta(store: Path, tiny
         *("ingest", "stories.jsonl", "--store", store, "--model", tiny_model, "--dataset", "d", *SMALL_OPTIONS)
     )
     assert "loading the model" in text
-    assert re.search(r"ingesting .*\d+%.*[\d,]+ stored, [\d,]+ known, [\d,]+ tokens/s .*eta", text)
+    assert re.search(r"ingesting .*\d+%.*[\d,]+ stored, [\d,]+ known.*eta", text)
     assert max(int(share) for share in re.findall(r"(\d+)%", text)) == 100
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from rise_store.cli import output
 from tests.cli.conftest import Command
 from tests.ingest.examples import story_rows, write_rows
 
@@ -119,6 +122,23 @@ class TestStability:
         other = command(*query, "--seed", "1", "--format", "json").json
         assert other["stability"]["seed"] == 1
         assert other["results"][0]["stability"]["score_low"] != best["score_low"]
+
+    def test_a_narrow_terminal_cuts_no_number(
+        self, command: Command, library: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        query = ("query", "--store", library, "--text", TEXTS[3], "-k", "2", "--bootstrap", "5")
+        found = command(*query, "--format", "json").json["results"]
+        monkeypatch.setattr(output, "console", lambda: Console(file=sys.stdout, width=80, highlight=False))
+        _, header, *lines = command(*query).out.splitlines()
+        assert header.split() == ["#", "score", "RH", "GH", "in", "top", "ranks", "scores", "example"]
+        assert max(map(len, lines[:4])) <= 80
+        for hit, numbers, text in zip(found, lines[0:4:2], lines[1:4:2], strict=True):
+            spread = hit["stability"]
+            assert f"{spread['score_low']:.3f} to {spread['score_high']:.3f}" in numbers
+            assert f"{hit['score']:.4f}" in numbers
+            assert numbers.split()[-1] == hit["example_id"]
+            assert hit["text"].startswith(text.strip().rstrip("…"))
+            assert len(text) > 60
 
     def test_the_number_of_draws_may_be_left_out(self, command: Command, library: Path) -> None:
         done = command("query", "--store", library, "--text", TEXTS[3], "-k", "1", "--bootstrap", "--format", "json")

@@ -20,6 +20,7 @@ def test_a_task_from_its_data_to_its_measures(task: str, command: Command, tiny_
     made = command("eval", "data", task, "data", "--rows", ROWS[task])
     assert made.code == 0, made
     assert f"{ROWS[task]} rows" in made.out
+    assert made.out.endswith(f"\nWritten to data. Next: rise-store eval {task} --data data\n")
     arguments = ("eval", task, "--data", "data", "--model", tiny_model, "--queries", 6, "--bootstrap", 10)
     arguments = (*arguments, *SMALL_OPTIONS)
     first = command(*arguments, "--format", "json")
@@ -43,6 +44,7 @@ def test_a_second_run_encodes_no_rows(command: Command, tiny_model: Path) -> Non
     assert again.code == 0, again
     assert "every row was stored already" in again.out
     assert "store: brainrot-store" in again.out
+    assert not set(again.out) & set("━┏┃─│")
     assert "prospective: the mean of 4 queries, right are quality rows" in again.out
 
 

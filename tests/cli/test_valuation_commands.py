@@ -112,6 +112,8 @@ class TestSelect:
         done = command("select", "new.jsonl", "--store", library, "--targets", targets, "-k", "4")
         rows = lines(done.out)
         assert len(rows) == 4
+        tokens = sum(row["rise"]["tokens"] for row in rows)  # type: ignore[index]
+        assert done.err == f"4 of 9 candidates, {tokens} tokens\n"
         for rank, row in enumerate(rows, 1):
             assert list(row) == ["prompt", "completion", "n", "rise"]
             assert row["rise"]["rank"] == rank  # type: ignore[index]
@@ -140,6 +142,15 @@ class TestSelect:
         rows = list(csv.DictReader(io.StringIO(command(*select, "--format", "csv").out)))
         assert [row["example_id"] for row in rows] == [one["example_id"] for one in selection["examples"]]
         assert all(row["text"] for row in rows)
+
+    def test_how_much_was_chosen_stands_on_standard_error(self, command: Command, library: Path, targets: str) -> None:
+        select = ("select", "--store", library, "--targets", targets)
+        done = command(*select, "--tokens", "100")
+        tokens = sum(row["rise"]["tokens"] for row in lines(done.out))  # type: ignore[index]
+        assert done.err == f"{len(lines(done.out))} of 12 candidates, {tokens} of 100 tokens\n"
+        limited = command(*select, "-k", "6", "--max-per", "dataset=1")
+        assert limited.err.startswith("2 of 12 candidates, ")
+        assert limited.err.endswith(" tokens; 6 were asked for, within limits on dataset\n")
 
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -182,7 +193,8 @@ class TestSelfInfluence:
     def test_a_table(self, command: Command, library: Path) -> None:
         done = command("self-influence", "--store", library, "-k", "3")
         assert (done.code, done.err) == (0, "")
-        header, *rows, _, _ = done.out.splitlines()
+        header, *rows, _, legend, _ = done.out.splitlines()
+        assert legend.startswith("typicality: mean cosine with the other stored examples of its dataset")
         assert header.split()[:5] == ["adjusted", "self-influence", "loss", "tokens", "typicality"]
         assert len(rows) == 3
         values = [float(row.split()[0]) for row in rows]

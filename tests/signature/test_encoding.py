@@ -112,8 +112,11 @@ def test_a_query_is_cut_to_max_query_tokens_and_keeps_a_position(tiny_model: str
 
 
 def test_a_query_of_one_token_is_refused_by_name(encoder: SignatureEncoder) -> None:
-    with pytest.raises(InputError, match=r"^query mine: fewer than 2 tokens$"):
+    remedy = "fewer than 2 tokens; give a longer text, or a completion that begins with a space$"
+    with pytest.raises(InputError, match=f"^query mine: {remedy}"):
         encoder.encode_queries([Query(text=STORY), Query(id="mine", text="")])
+    with pytest.raises(InputError, match=f"^the query: {remedy}"):
+        encoder.encode_queries([Query(text="")])
 
 
 def test_the_space_describes_the_encoder(encoder: SignatureEncoder, tiny_model: str) -> None:
