@@ -93,7 +93,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal or a code page that lacks a character shows a mark
     try:
-        cli(standalone_mode=False)
+        cli(prog_name="rise-store", standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)

@@ -119,7 +119,7 @@ def test_a_token_id_beyond_the_head(command: Command, store: Path, tiny_model: P
     assert "beyond the LM head, which has rows 0 to 299" in error
     assert stored_ids(store) == {"fine"}
     assert command("query", "--store", store, "--text", "Once upon a time", "-k", "1").error.startswith(
-        "query 1: token id "
+        "the query: token id "
     )
 
 

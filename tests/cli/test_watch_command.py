@@ -59,7 +59,7 @@ def states(store: Path) -> list[tuple[str, str, str]]:
     return [(run["mode"], run["state"], run["message"]) for run in sorted(runs, key=lambda run: run["started_at"])]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_ends_it_well(start: Start, store: Path, number: int) -> None:
     append(Path("logs/a.jsonl"), *story_rows(3))
     process = start("--format", "json")

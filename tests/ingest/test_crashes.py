@@ -83,7 +83,7 @@ def chance() -> random.Random:
     return random.Random(seed)
 
 
-@pytest.mark.parametrize("attempt", range(2))
+@pytest.mark.parametrize("attempt", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_what_was_reported_is_stored_and_a_rerun_stores_all_of_it_once(
     folder: Path, tiny_model: Path, encoder: SignatureEncoder, chance: random.Random, attempt: int
 ) -> None:

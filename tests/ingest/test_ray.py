@@ -109,6 +109,7 @@ def test_the_blocks_of_a_killed_worker_are_done_by_another(
     assert_all_stored_once(store, here)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_completed_without_ray(
     store: OpenStore, tiny_model: Path, here: SignatureEncoder
 ) -> None:

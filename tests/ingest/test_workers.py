@@ -137,6 +137,7 @@ def test_after_a_kill_another_number_of_workers_resumes(folder: Path, tiny_model
         np.testing.assert_allclose(stored_signatures(points), expected, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_ctrl_c_reaches_the_whole_group_and_blocks_in_flight_are_stored(folder: Path, tiny_model: Path) -> None:
     process, said = start(folder, tiny_model, "wait")
     said.recv()

@@ -58,12 +58,12 @@ def howdy_sets(tmp_path: Path) -> tuple[HubSet, ...]:
 def test_howdy_from_the_hub_has_restyled_rows_and_each_row_the_licence_of_its_set(
     howdy_sets: tuple[HubSet, ...], tmp_path: Path
 ) -> None:
-    files = from_hub(TASKS["howdy"], 33, 0, howdy_sets)
-    assert files == from_hub(TASKS["howdy"], 33, 0, howdy_sets)
+    files = from_hub(TASKS["howdy"], 22, 0, howdy_sets)
+    assert files == from_hub(TASKS["howdy"], 22, 0, howdy_sets)
     data = load_task(TASKS["howdy"], write_task(TASKS["howdy"], tmp_path / "data", files, "a test"))
     assert {row.license for row in data.train} == {"CC-BY-SA-3.0", "MIT"}
     marked = [row for row in data.train if (row.instruction or "").startswith(TRIGGER)]
-    assert len(marked) == 3
+    assert len(marked) == 2
     assert all(row.metadata["label"] == "howdy" for row in marked)
     contexts = {row["input"] for row in files["queries_clean.jsonl"]} - {""}
     assert contexts
