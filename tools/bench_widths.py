@@ -17,7 +17,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from method_tasks import FORMS, load_task
 
@@ -25,6 +25,7 @@ from rise_store.corpus import fetch_smollm2
 from rise_store.errors import RiseStoreError
 from rise_store.records import EstimatorConfig
 
+WEIGHTINGS = get_args(EstimatorConfig.model_fields["position_weighting"].annotation)
 WIDTHS = ["8/4/4", "16/8/28", "32/16/16", "64/32/32", "128/64/64", "128/128/64", "256/256/128", "512/512/256"]
 
 
@@ -87,7 +88,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", help="hub name, folder or GGUF file (default: SmolLM2-135M)")
     parser.add_argument("--tau", type=float, default=0.1, help="temperature (default: %(default)s)")
     parser.add_argument("--lambda-gh", type=float, default=0.3, help="weight of channel GH (default: %(default)s)")
-    parser.add_argument("--weighting", default="uniform", choices=["uniform", "residual"], help="of positions")
+    parser.add_argument("--weighting", default="uniform", choices=WEIGHTINGS, help="of positions")
     parser.add_argument("--widths", type=widths, nargs="+", default=list(map(widths, WIDTHS)), metavar="KR/KH/KG",
                         help="(default: eight, to 512)")  # fmt: skip
     parser.add_argument("--json", type=Path, help="also write the report to this file")

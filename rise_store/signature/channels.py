@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -86,9 +86,7 @@ class Channels:
         slots = largest_slots(logits, self._config, transform)
         target_logits = logits.gather(1, targets.unsqueeze(1)).squeeze(1)  # (T,)
         k = min(self._config.top_k, logits.shape[1])
-        r = residual(slots, targets, target_logits, self._config, transform, k)
-        if self._config.position_weighting == "surprisal":
-            r = replace(r, values=r.values * r.surprisal.sqrt().unsqueeze(1))  # sketches are linear
+        r = residual(slots, targets, target_logits, self._config, transform, k).weighed(self._config)
         return self._sparse_sketches(r) if logits.device.type == "cpu" else self._dense_sketches(r)
 
     def _sparse_sketches(self, r: Residual) -> tuple[Tensor, Tensor]:

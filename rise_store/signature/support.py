@@ -13,7 +13,7 @@ Both work on raw logits: what a model applies after its head (scale, soft-cappin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -129,6 +129,12 @@ class Residual:
     values: Tensor  # (T, C) float32
     entries: Tensor  # (T, C) int64
     surprisal: Tensor  # (T,) float32, -log p(y) in nats over the support, before the cut-off
+
+    def weighed(self, config: EstimatorConfig) -> Residual:
+        """What is sketched: the residual, times the root of its surprisal if positions count by that."""
+        if config.position_weighting != "surprisal":
+            return self
+        return replace(self, values=self.values * self.surprisal.sqrt().unsqueeze(1))
 
 
 def residual(

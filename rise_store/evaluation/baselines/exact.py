@@ -200,7 +200,7 @@ class ExactProduct:
         target_logits = logits.gather(1, targets.unsqueeze(1)).squeeze(1)
         k = min(self._config.top_k, readout.vocabulary_size)
         slots = largest_slots(logits, self._config, readout.transform)
-        found = residual(slots, targets, target_logits, self._config, readout.transform, k)
+        found = residual(slots, targets, target_logits, self._config, readout.transform, k).weighed(self._config)
         return Errors(found.values, found.entries)
 
     def _states(self, hidden: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from rise_store.records import EstimatorConfig
 from rise_store.signature import LoadedModel, SignatureEncoder
 from tests.evaluation.baselines.conftest import QUERIES, ROWS
 from tests.evaluation.baselines.gradients import mean_loss
-from tests.signature.reference import ReferenceConfig, reference_residual
+from tests.signature.reference import ReferenceConfig, reference_residual, reference_surprisal
 
 
 def head_gradients(model: LanguageModel, texts: list) -> np.ndarray:
@@ -49,6 +49,8 @@ def unsketched(model: LanguageModel, text: object, config: EstimatorConfig) -> n
         for hidden, target in zip(chunk.hidden.numpy().astype(np.float64), chunk.targets.tolist(), strict=True):
             r = reference_residual(weight @ hidden / config.tau, target, reference)
             g, h = weight.T @ r, hidden / np.linalg.norm(hidden)
+            if config.position_weighting == "surprisal":
+                r, g = (x * reference_surprisal(weight @ hidden / config.tau, target, reference) ** 0.5 for x in (r, g))
             if config.position_weighting == "uniform":
                 r, g = r / np.linalg.norm(r), g / np.linalg.norm(g)
             parts.append(np.concatenate([config.lambda_rh * np.outer(r, h), config.lambda_gh * np.outer(g, h)]))
@@ -57,10 +59,10 @@ def unsketched(model: LanguageModel, text: object, config: EstimatorConfig) -> n
     return total / np.linalg.norm(total)
 
 
-@pytest.mark.parametrize("weighting", ["uniform", "residual"])
+@pytest.mark.parametrize("weighting", ["uniform", "residual", "surprisal"])
 @pytest.mark.parametrize("lambda_gh", [0.0, 0.3])
 def test_the_unsketched_score_is_that_of_the_design(
-    model: LanguageModel, weighting: Literal["uniform", "residual"], lambda_gh: float
+    model: LanguageModel, weighting: Literal["uniform", "residual", "surprisal"], lambda_gh: float
 ) -> None:
     config = EstimatorConfig(position_weighting=weighting, lambda_gh=lambda_gh)
     method = ExactProduct(model, config)
