@@ -19,7 +19,8 @@ from rise_store.cli.options import (
 from rise_store.cli.output_explain import echo_explanations
 from rise_store.cli.progress import explanation_bar
 from rise_store.explaining import DEFAULT_K, DEFAULT_PAIRS
-from rise_store.reports import check_report, write_explanations
+from rise_store.reports import write_explanations
+from rise_store.whole_files import check_writable
 
 
 @click.command()
@@ -86,7 +87,7 @@ def explain(
     if (prompt, completion, text) == (None, None, None):
         raise click.UsageError("give --prompt with --completion, or --text")
     if html is not None:
-        check_report(Path(html))
+        check_writable(Path(html))
     query = make_query(prompt=prompt, completion=completion, text=text, against=against, against_prompt=against_prompt)
     with AttributionStore.open(store, create=False) as opened, explanation_bar("loading the model") as progress:
         explanations = opened.explain(

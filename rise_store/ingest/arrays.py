@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import numpy as np
 from rise_store.corpus import ExampleReader, RejectedRow, open_examples
 from rise_store.errors import InputError
 from rise_store.records import SignatureFile
+from rise_store.whole_files import check_writable, whole_file
 
 if TYPE_CHECKING:
     from rise_store.signature import SignatureEncoder
@@ -37,8 +37,7 @@ def write_signatures(
     Raises:
         InputError: a row that cannot be used, or an `out` that cannot be written.
     """
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"cannot write {out}: there is no folder {out.absolute().parent}")
+    check_writable(out)
     ids, chunks, too_short = [], [], 0
     reader = corpus if isinstance(corpus, ExampleReader) else open_examples([corpus])
     reader.render_chat = encoder.render_chat
@@ -64,13 +63,6 @@ def write_signatures(
             progress(done, total)
 
     signatures = encoder.encode_chunks(chunks, progress=on_batch).signatures
-    draft = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        with draft.open("wb") as file:
-            np.savez(file, ids=np.array(ids, dtype=np.str_), signatures=signatures)
-        draft.replace(out)
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
+    with whole_file(out) as draft, draft.open("wb") as file:
+        np.savez(file, ids=np.array(ids, dtype=np.str_), signatures=signatures)
     return SignatureFile(path=str(out), signatures=len(ids), dim=encoder.dim, too_short=too_short, tokens=total)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rise_store.errors import ConfigError, InputError, StoreError
+from rise_store.errors import ConfigError, StoreError
 from rise_store.lifecycle.npz_file import write_npz
 from rise_store.lifecycle.pages import Progress, in_pages, rows_a_page
 from rise_store.lifecycle.parquet_file import write_parquet
 from rise_store.records import ExportReport
 from rise_store.store import Collection, Filter, StoredPoint, Tables
+from rise_store.whole_files import check_writable, whole_file
 
 FORMATS = (".npz", ".parquet")
 
@@ -41,13 +41,11 @@ def export_collection(
         StoreError: the store changed meanwhile.
     """
     format_of(out)
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"cannot write {out}: there is no folder {out.absolute().parent}")
+    check_writable(out)
     space = collection.space
     rows = collection.count(where)
     pages = _pages(collection, where, rows, progress)
-    draft = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
+    with whole_file(out) as draft:
         if out.suffix == ".npz":
             written = write_npz(draft, space, tables, rows, pages)
         else:
@@ -55,11 +53,6 @@ def export_collection(
         if written != rows:
             raise StoreError(f"the store changed during the export, from {rows} rows to {written}. Export again")
         size = draft.stat().st_size
-        draft.replace(out)
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
     return ExportReport(path=str(out), format=out.suffix[1:], space=space.fingerprint, examples=rows, size_bytes=size)
 
 

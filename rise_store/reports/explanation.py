@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from functools import cache
@@ -12,10 +11,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rise_store.errors import InputError
 from rise_store.records import Explanation, TokenPair
 from rise_store.reports.spans import Span, excerpt, in_context, largest_score, text_spans, visible
 from rise_store.version import __version__
+from rise_store.whole_files import whole_file
 
 if TYPE_CHECKING:
     import jinja2
@@ -47,14 +46,6 @@ def explanations_html(explanations: Sequence[Explanation], *, created_at: str | 
     return page
 
 
-def check_report(out: Path) -> None:
-    """`InputError` unless a report can be written there, before anything is computed for it."""
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"cannot write {out}: there is no folder {out.absolute().parent}")
-    if out.is_dir():
-        raise InputError(f"cannot write {out}: it is a folder")
-
-
 def write_explanations(out: str | Path, explanations: Sequence[Explanation]) -> None:
     """Write the page of explanations; it appears whole or not at all.
 
@@ -62,16 +53,9 @@ def write_explanations(out: str | Path, explanations: Sequence[Explanation]) -> 
         InputError: the file cannot be written.
     """
     out = Path(out)
-    check_report(out)
     page = explanations_html(explanations)
-    draft = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
+    with whole_file(out) as draft:
         draft.write_text(page, encoding="utf-8")
-        draft.replace(out)
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _hit(explanation: Explanation) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from rise_store.errors import InputError
 from rise_store.ingest.watch.followed import Followed
 from rise_store.ingest.watch.storing import Stored
 from rise_store.records import IngestTotals, WatchedFile, WatchLag, WatchState, WatchStatus
+from rise_store.whole_files import whole_file
 
 _LAGS = 2_000  # rows whose lag is kept
 _FILES = 100  # files that a status names
@@ -107,10 +108,7 @@ class StatusFile:
         self._status = status
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rise-store-status", daemon=True)
-        try:
-            self._write()
-        except OSError as error:
-            raise InputError(f"cannot write the status file {path}: {error.strerror or error}") from None
+        self._write()
 
     def __enter__(self) -> StatusFile:
         self._thread.start()
@@ -119,21 +117,17 @@ class StatusFile:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
-        with suppress(OSError):
+        with suppress(InputError):
             self._write()
 
     def _run(self) -> None:
         while not self._stop.wait(_EVERY_S):
-            with suppress(OSError):  # a full disk must not end the watch
+            with suppress(InputError):  # a full disk must not end the watch
                 self._write()
 
     def _write(self) -> None:
-        draft = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        try:
+        with whole_file(self._path) as draft:
             draft.write_text(self._status().model_dump_json(indent=2) + "\n", encoding="utf-8")
-            draft.replace(self._path)
-        finally:
-            draft.unlink(missing_ok=True)
 
 
 def _watched(file: Followed) -> WatchedFile:

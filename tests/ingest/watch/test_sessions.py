@@ -194,5 +194,5 @@ def test_the_status_is_json_for_programs(store: OpenStore, encoder: SignatureEnc
     append(tmp_path / "a.jsonl", *story_rows(1))
     report = watch_once(store, encoder, tmp_path, status=status)
     assert orjson.loads(status.read_bytes())["run_id"] == report.run_id
-    with pytest.raises(InputError, match="cannot write the status file"):
+    with pytest.raises(InputError, match="cannot write"):
         watch_once(store, encoder, tmp_path, status=tmp_path / "nowhere" / "watch.json")
